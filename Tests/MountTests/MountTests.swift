@@ -1,0 +1,1 @@
+// Tests of this target stand in the files beside this one.
