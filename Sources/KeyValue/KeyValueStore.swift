@@ -13,7 +13,7 @@
 //     of them is refused, the batch does not happen.
 //  5. Nothing waits without limit: each call ends by the deadline that the store was set up with.
 
-public import Primitives
+import Primitives
 
 /// A key, field or value: any bytes.
 public typealias Bytes = [UInt8]

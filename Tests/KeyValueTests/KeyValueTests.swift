@@ -1,1 +1,2 @@
-// Tests of this target stand in the files beside this one.
+// The contract of `KeyValueStore` as tests, run over each store that promises it (ContractStores.swift
+// names them), and the tests of what only this module sees.

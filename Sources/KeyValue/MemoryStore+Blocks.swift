@@ -1,0 +1,92 @@
+import Primitives
+
+extension MemoryStore {
+    public func load(_ requests: [BlockLoad]) throws(StoreError) -> [BlockLoadAnswer] {
+        guard !requests.isEmpty else { return [] }
+        try beginTrip()
+        return requests.map { request in
+            shards.withKey(request.key) {
+                switch shards.item(request.key) {
+                case nil: .absent
+                case .string(let value): value.load(into: request.destination)
+                case .hash, .members: .wrongKind
+                }
+            }
+        }
+    }
+
+    public func store(
+        _ writes: [BlockWrite], then batch: Batch?
+    ) throws(StoreError) -> StoreOutcome {
+        guard !writes.isEmpty || batch != nil else { return StoreOutcome(writes: [], batch: nil) }
+        try beginTrip()
+        var results: [StoreOutcome.Write] = []
+        results.reserveCapacity(writes.count)
+        for write in writes {
+            results.append(
+                try shards.withKey(write.key) { () throws(StoreError) in try carryOut(write) })
+        }
+        guard let batch, !results.contains(.conflict) else {
+            return StoreOutcome(writes: results, batch: nil)
+        }
+        return StoreOutcome(writes: results, batch: try apply(batch))
+    }
+
+    public func drop(_ keys: [Bytes]) throws(StoreError) {
+        guard !keys.isEmpty else { return }
+        try beginTrip()
+        for key in keys { shards.withKey(key) { shards.remove(key) } }
+    }
+
+    private func carryOut(_ write: BlockWrite) throws(StoreError) -> StoreOutcome.Write {
+        if isFull { throw .outOfMemory }
+        switch write.kind {
+        case .replace(let header):
+            replace(write, header)
+            return .stored(created: nil)
+        case .patch(let offset):
+            try patch(write, at: offset, makingWith: nil)
+            return .stored(created: nil)
+        case .patchMatching(let header, let comparing, let offset):
+            let known = try shards.string(write.key)
+            if let known, !known.begins(with: header, comparing: comparing) { return .conflict }
+            try patch(write, at: offset, makingWith: header)
+            return .stored(created: known == nil)
+        case .replaceMatching(let header, let expected):
+            let known = try shards.string(write.key)
+            if let expected {
+                guard known?.header == expected else { return .conflict }
+            } else if known != nil {
+                return .conflict
+            }
+            replace(write, header)
+            return .stored(created: known == nil)
+        }
+    }
+
+    private func replace(_ write: BlockWrite, _ header: InlineBlockHeader) {
+        if case .string(let known) = shards.item(write.key) {
+            shards.changeString(known) { $0.replace(header: header, payload: write.payload) }
+        } else {
+            let made = StoredString(header: header, payload: write.payload)
+            shards.put(write.key, .string(made))
+        }
+    }
+
+    /// An absent block is made with `header`, or with a header of zero bytes, as Redis does.
+    private func patch(
+        _ write: BlockWrite, at offset: Int, makingWith header: InlineBlockHeader?
+    ) throws(StoreError) {
+        var known = try shards.string(write.key)
+        if known == nil {
+            guard header != nil || !write.payload.isEmpty else { return }
+            let made = StoredString(header?.bytes ?? [])
+            shards.put(write.key, .string(made))
+            known = made
+        }
+        guard let known else { return }
+        shards.changeString(known) {
+            $0.patch(at: BlockHeader.byteCount + offset, write.payload)
+        }
+    }
+}
