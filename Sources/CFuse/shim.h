@@ -2,3 +2,5 @@
 /* A plain number: FUSE_MAKE_VERSION is not defined yet at this point. */
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
+/* The wire structs of the kernel's protocol (from libc6-dev), for replies that libfuse 3.14 cannot encode. */
+#include <linux/fuse.h>

@@ -1,25 +1,19 @@
 public import Primitives
 
-/// Who asks.
-public struct Caller: Sendable {
+/// Who asks. Plain bits: passing one along costs no reference count.
+public struct Caller: Sendable, BitwiseCopyable {
     public var userID: UInt32
     public var groupID: UInt32
     /// 0 when the kernel itself asks.
     public var processID: Int32
     /// The mode bits to leave out of new files.
     public var umask: UInt32
-    /// Supplementary groups are asked for only where a decision needs them (setgid on chmod).
-    public var supplementaryGroups: @Sendable () -> [UInt32]
 
-    public init(
-        userID: UInt32, groupID: UInt32, processID: Int32, umask: UInt32 = 0,
-        supplementaryGroups: @escaping @Sendable () -> [UInt32] = { [] }
-    ) {
+    public init(userID: UInt32, groupID: UInt32, processID: Int32, umask: UInt32 = 0) {
         self.userID = userID
         self.groupID = groupID
         self.processID = processID
         self.umask = umask
-        self.supplementaryGroups = supplementaryGroups
     }
 }
 

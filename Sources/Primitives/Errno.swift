@@ -1,4 +1,4 @@
-public import Glibc
+import Glibc
 
 /// A POSIX error number, the only error that leaves the filesystem toward a program.
 ///
