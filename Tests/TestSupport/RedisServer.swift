@@ -1,0 +1,169 @@
+import CLinux
+public import Foundation
+import Primitives
+
+/// A redis-server of a test's own: a child process on a unix socket in a temporary directory, without
+/// persistence unless `arguments` turn it on. It ends with the value that holds it.
+public final class RedisServer: @unchecked Sendable {
+    /// What kept a server from starting.
+    public struct StartFailure: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    private static let readyMilliseconds = 10_000
+
+    public let directory: TemporaryDirectory
+    /// The path of the unix socket.
+    public var path: String { directory.path + "/redis.sock" }
+    /// The TCP port, when one was asked for.
+    public let port: Int?
+    private let arguments: [String]
+    private let running = Locked<pid_t?>(nil)
+
+    /// The process id while the server runs.
+    public var pid: pid_t? { running.withLock { $0 } }
+
+    /// Starts a server and waits until it takes connections. `arguments` are those of redis-server, such
+    /// as `["--maxmemory", "4mb"]`, and win over those that are set here.
+    public init(arguments: [String] = [], tcp: Bool = false) throws {
+        directory = try TemporaryDirectory(prefix: "apusfs-redis")
+        port = tcp ? try Self.freePort() : nil
+        self.arguments = arguments
+        try start()
+    }
+
+    deinit { kill() }
+
+    /// Starts the server again, after `stop` or `kill`, with the same arguments.
+    public func start() throws {
+        var words = ["redis-server", "--port", String(port ?? 0), "--unixsocket", path]
+        words += ["--dir", directory.path, "--save", "", "--appendonly", "no"]
+        words += ["--daemonize", "no", "--logfile", directory.path + "/redis.log"]
+        words += ["--bind", "127.0.0.1", "--enable-debug-command", "local"]
+        words += arguments
+        unlink(path)
+        let started = try Self.spawn(words)
+        running.withLock { $0 = started }
+        let deadline = Deadline.after(milliseconds: Self.readyMilliseconds)
+        while !canConnect() {
+            var status: Int32 = 0
+            if waitpid(started, &status, WNOHANG) == started {
+                running.withLock { $0 = nil }
+                throw StartFailure(description: "redis-server ended: \(log())")
+            }
+            guard !deadline.hasPassed else {
+                kill()
+                throw StartFailure(description: "redis-server is not ready: \(log())")
+            }
+            // Polling interval of a wait for a condition, not a guess of its duration.
+            usleep(2_000)
+        }
+    }
+
+    /// Ends the server as an administrator does, and waits until it is gone.
+    public func stop() { end(with: SIGTERM) }
+
+    /// Ends the server without warning (SIGKILL), and waits until it is gone.
+    public func kill() { end(with: SIGKILL) }
+
+    public func restart() throws {
+        stop()
+        try start()
+    }
+
+    /// Stops the process (SIGSTOP): connections are accepted by the kernel, and nothing is answered.
+    public func pause() { signal(SIGSTOP) }
+
+    public func `continue`() { signal(SIGCONT) }
+
+    /// What the server wrote to its log.
+    public func log() -> String {
+        (try? String(contentsOfFile: directory.path + "/redis.log", encoding: .utf8)) ?? "(no log)"
+    }
+
+    /// Runs redis-cli against this server and returns what it printed, without the last newline.
+    @discardableResult
+    public func cli(_ words: String...) throws -> String {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["redis-cli", "-s", path] + words
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return text.hasSuffix("\n") ? String(text.dropLast()) : text
+    }
+
+    private func signal(_ number: Int32) {
+        running.withLock { pid in if let pid { _ = Glibc.kill(pid, number) } }
+    }
+
+    private func end(with number: Int32) {
+        let ending = running.withLock { pid in
+            defer { pid = nil }
+            return pid
+        }
+        guard let ending else { return }
+        _ = Glibc.kill(ending, number)
+        // A paused process takes SIGTERM only once it runs again.
+        _ = Glibc.kill(ending, SIGCONT)
+        var status: Int32 = 0
+        while waitpid(ending, &status, 0) == -1 && errno == EINTR {}
+    }
+
+    private func canConnect() -> Bool {
+        withUnixAddress(path) { address, length in
+            let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { return false }
+            defer { close(descriptor) }
+            return connect(descriptor, address, length) == 0
+        }
+    }
+
+    private static func spawn(_ words: [String]) throws -> pid_t {
+        var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+        pointers.append(nil)
+        defer { for pointer in pointers { free(pointer) } }
+        var pid = pid_t()
+        let result = posix_spawnp(&pid, words[0], nil, nil, pointers, environ)
+        guard result == 0 else {
+            throw StartFailure(description: "redis-server: \(String(cString: strerror(result)))")
+        }
+        return pid
+    }
+
+    /// A port that was free a moment ago.
+    private static func freePort() throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(descriptor, generic, length) == 0
+                    && getsockname(descriptor, generic, &length) == 0
+            }
+        }
+        guard isBound else { throw StartFailure(description: "no free TCP port") }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+}
+
+/// Calls `body` with the socket address of a path.
+public func withUnixAddress<Result>(
+    _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+) -> Result {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    precondition(path.utf8.count < MemoryLayout.size(ofValue: address.sun_path), "path too long")
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    return withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+    }
+}
