@@ -125,7 +125,8 @@ let package = Package(
         .testTarget(
             name: "FuseServerTests",
             dependencies: [
-                "FileSystem", "FuseServer", "Primitives", "Telemetry", "TestSupport",
+                "CJemalloc", "CLinux", "FileSystem", "FuseServer", "Primitives", "Telemetry",
+                "TestSupport", .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),
         .testTarget(
             name: "CommandLineTests",

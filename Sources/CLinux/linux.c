@@ -1,14 +1,9 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 static int64_t nanoseconds(clockid_t clock) {
     struct timespec now;
@@ -31,29 +26,3 @@ void apusfs_name_thread(const char *name) {
 }
 
 void apusfs_advise_huge_pages(void *address, size_t length) { madvise(address, length, MADV_HUGEPAGE); }
-
-_Thread_local void *apusfs_fuse_worker_slot = NULL;
-
-_Static_assert(APUSFS_MNT_FORCE == MNT_FORCE, "MNT_FORCE");
-_Static_assert(APUSFS_MNT_DETACH == MNT_DETACH, "MNT_DETACH");
-
-int apusfs_umount(const char *path, int flags) { return umount2(path, flags) == 0 ? 0 : errno; }
-
-int apusfs_sync_filesystem(const char *path) {
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return errno;
-    int result = syncfs(directory) == 0 ? 0 : errno;
-    close(directory);
-    return result;
-}
-
-long apusfs_splice(int from, int to, size_t length, unsigned flags) {
-    return splice(from, NULL, to, NULL, length, flags);
-}
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
-int apusfs_become_io_flusher(void) { return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0 ? 0 : errno; }
-
-int apusfs_o_direct(void) { return O_DIRECT; }

@@ -1,1 +1,251 @@
-// Module FuseServer.
+// Serves a mounted filesystem to the kernel through libfuse's low-level API.
+//
+// For: mount, session loop, worker threads, decoding, answers, splice, invalidation of the kernel's caches.
+// Never: knows what a volume or Redis is, caches anything, or decides what a filesystem answers.
+//
+// Invariants:
+//  1. Each request is answered exactly once, on the worker that received it, with no lock of this module
+//     held.
+//  2. A kernel reference or a handle in an answer that the kernel did not take is given back.
+//  3. Bytes that a filesystem lends are not touched after the call that lent them.
+//  4. A lookup, getattr, read or write allocates nothing here (libfuse allocates its request).
+//  5. The answer to INIT has no flag that the kernel did not offer (docs/FUSE.md).
+//
+// Read on: OperationTable (what arrives), Handlers, Request (what goes back), Transport (the kernel's side).
+
+import CFuse
+import CLinux
+public import FileSystem
+import Glibc
+public import Logging
+import Primitives
+import Synchronization
+public import Telemetry
+
+/// One mount of one filesystem: `mount` once, then `serve` once.
+public final class FuseServer: @unchecked Sendable {
+    let fileSystem: any FileSystemOperations
+    let options: FuseOptions
+    let metrics: Metrics
+    let logger: Logger
+
+    /// No lock: written in `mount`, before workers exist, and in `serve`, after they are gone.
+    private var mounted: MountedSession?
+    private let lifecycle = Monitor(Lifecycle())
+    /// Rank: below every lock of a filesystem; held for no call.
+    private let workers = Locked<[UnsafeMutablePointer<Worker>]>([])
+    private let notifier: QueuedNotifier
+    private let wasAborted = Atomic(false)
+
+    public init(
+        fileSystem: any FileSystemOperations, options: FuseOptions, metrics: Metrics,
+        logger: Logger
+    ) {
+        self.fileSystem = fileSystem
+        self.options = options
+        self.metrics = metrics
+        self.logger = logger
+        notifier = QueuedNotifier(logger: logger)
+    }
+
+    deinit {
+        // Mounted, but never served.
+        if let mounted {
+            mounted.place.detach(logger: logger)
+            mounted.destroy()
+        }
+        workers.withLock { workers in workers.forEach(Worker.free) }
+    }
+
+    /// What the INIT exchange settled; `nil` before it.
+    public var negotiated: Negotiated? { lifecycle.withLock { $0.negotiated } }
+
+    /// Mounts at `path`. From now on programs see the mount and wait for `serve`.
+    public func mount(at path: String) throws(FuseError) {
+        guard lifecycle.withLock({ $0.begin(.mounted) }) else { throw .outOfOrder("mount") }
+        mounted = try MountedSession(at: path, options: options, server: self, logger: logger)
+    }
+
+    /// Answers requests until the mount is gone: by `requestStop`, by umount(8), or by an abort of the
+    /// connection. Everything is stored and nothing is mounted when it returns.
+    ///
+    /// `onReady` is called on a thread of its own once the mount answers.
+    public func serve(onReady: @escaping @Sendable () -> Void) throws(FuseError) {
+        guard let mounted, lifecycle.withLock({ $0.begin(.serving) }) else {
+            throw .outOfOrder("serve")
+        }
+        lifecycle.withLock { $0.onReady = onReady }
+        let flusher = apusfs_become_io_flusher()
+        if flusher != 0 {
+            logger.debug("PR_SET_IO_FLUSHER: \(Errno(rawValue: flusher))")
+        }
+        let result = mounted.runLoop(options)
+        finish(mounted)
+        if wasAborted.load(ordering: .acquiring) {
+            logger.warning("the connection of \(mounted.place.path) was aborted")
+        }
+        if lifecycle.withLock({ $0.negotiated }) == nil, result != 0 { throw .negotiationFailed }
+        if result < 0 { throw .loopFailed(Errno(rawValue: -result)) }
+    }
+
+    /// Asks for a clean unmount, from any thread but a signal handler; returns at once. Programs that hold
+    /// files open keep the mount for `stopGraceMilliseconds`, then it is taken from them; what they wrote
+    /// is stored either way.
+    public func requestStop() {
+        guard let place = mounted?.place, lifecycle.withLock({ $0.requestStop() }) else { return }
+        let stopper = WorkerThread(name: "apusfs-stop") { [self] in stop(place) }
+        lifecycle.withLock { $0.helpers.append(stopper) }
+    }
+
+    // MARK: The end
+
+    private func finish(_ mounted: MountedSession) {
+        lifecycle.change { $0.hasLoopEnded = true }
+        let helpers = lifecycle.withLock { state in
+            defer { state.helpers = [] }
+            return state.helpers
+        }
+        helpers.forEach { $0.join() }
+        // Gone already unless the loop ended by itself (an abort, a failed INIT). Aborts the connection,
+        // so that a notifier that waits in the kernel comes back.
+        mounted.place.detach(logger: logger)
+        notifier.stop()
+        fileSystem.unmounted()
+        mounted.destroy()
+        self.mounted = nil
+        workers.withLock { workers in
+            workers.forEach(Worker.free)
+            workers = []
+        }
+    }
+
+    private static let stopRetryMilliseconds = 20
+
+    private func stop(_ place: MountPlace) {
+        let deadline = Deadline.after(milliseconds: options.stopGraceMilliseconds)
+        while true {
+            switch place.unmount() {
+            case .gone: return
+            case .busy: break
+            case .failed(let reason):
+                logger.warning("unmounting \(place.path) failed: \(reason)")
+            }
+            if deadline.hasPassed { break }
+            let pause = Deadline.after(milliseconds: Self.stopRetryMilliseconds)
+            let ended: Void? = lifecycle.wait(until: pause) { $0.hasLoopEnded ? () : nil }
+            if ended != nil { return }
+        }
+        logger.warning("\(place.path) is still in use: taking the mount from those programs")
+        place.writeBack(logger: logger)
+        place.detach(logger: logger)
+    }
+
+    // MARK: Called by the transport and by libfuse, on workers
+
+    /// The calling thread's worker, made at its first request.
+    func ownWorker() -> UnsafeMutablePointer<Worker> {
+        if let worker = Worker.current { return worker }
+        let worker = Worker.make()
+        workers.withLock { $0.append(worker) }
+        return worker
+    }
+
+    func initializationArrived(_ arguments: fuse_init_in) {
+        let offered = InitFlags(flags: arguments.flags, flags2: arguments.flags2)
+        lifecycle.withLock {
+            $0.offered = Negotiated(
+                kernelMinorVersion: arguments.minor,
+                offered: offered.contains(.extended)
+                    ? offered : InitFlags(flags: arguments.flags, flags2: 0),
+                accepted: [], maxWriteBytes: 0, maxPages: 0, maxBackground: 0,
+                congestionThreshold: 0, splice: options.splice)
+        }
+    }
+
+    /// libfuse's `init` callback: chooses what libfuse itself sends, and opens the filesystem.
+    func initialize(_ connection: inout fuse_conn_info) {
+        connection.want = CapabilityWish(splice: options.splice).want(of: connection.capable)
+        connection.max_write = UInt32(NegotiationPolicy(splice: options.splice).maxWriteBytes)
+        connection.max_background = UInt32(clamping: options.maxBackground)
+        connection.congestion_threshold = UInt32(clamping: options.congestionThreshold)
+        connection.time_gran = 1
+        fileSystem.mounted(notifier: notifier)
+    }
+
+    /// Adds to libfuse's INIT answer what it cannot say. `segment` is its fuse_init_out.
+    func amendInitialization(_ segment: iovec) {
+        guard segment.iov_len >= MemoryLayout<fuse_init_out>.size,
+            let answer = segment.iov_base?.assumingMemoryBound(to: fuse_init_out.self)
+        else { return }
+        // SAFETY: libfuse's struct on its stack, alive during this call; the size was checked.
+        lifecycle.withLock { state in
+            guard var negotiated = state.offered else { return }
+            negotiated.accepted = NegotiationPolicy(splice: options.splice).amended(
+                InitFlags(flags: answer.pointee.flags, flags2: answer.pointee.flags2),
+                offered: negotiated.offered)
+            answer.pointee.flags = negotiated.accepted.low
+            answer.pointee.flags2 = negotiated.accepted.high
+            negotiated.maxWriteBytes = Int(answer.pointee.max_write)
+            negotiated.maxPages = Int(answer.pointee.max_pages)
+            negotiated.maxBackground = Int(answer.pointee.max_background)
+            negotiated.congestionThreshold = Int(answer.pointee.congestion_threshold)
+            state.offered = negotiated
+        }
+    }
+
+    /// The kernel took the INIT answer: the mount answers.
+    func initializationAnswered() {
+        guard let mounted else { return }
+        let (negotiated, onReady) = lifecycle.withLock { state in
+            state.negotiated = state.offered
+            return (state.offered, state.onReady)
+        }
+        notifier.start(session: mounted.session, negotiated: negotiated)
+        // A thread of its own: `onReady` may look at the mount, and this may be the only worker.
+        let place = mounted.place
+        let ready = WorkerThread(name: "apusfs-ready") { [self] in
+            place.setReadAhead(bytes: options.maxReadAheadBytes, logger: logger)
+            onReady?()
+        }
+        lifecycle.withLock { $0.helpers.append(ready) }
+    }
+
+    func connectionAborted() { wasAborted.store(true, ordering: .releasing) }
+}
+
+/// Where a mount is in its life. A value: `FuseServer` acts.
+struct Lifecycle {
+    enum Phase {
+        case created
+        case mounted
+        case serving
+    }
+
+    private var phase = Phase.created
+    private var isStopRequested = false
+    var hasLoopEnded = false
+    /// What INIT offered, and then what was answered; `negotiated` once the kernel took it.
+    var offered: Negotiated?
+    var negotiated: Negotiated?
+    var onReady: (@Sendable () -> Void)?
+    /// Threads to be joined before the session is destroyed. At most two: ready and stop.
+    var helpers: [WorkerThread] = []
+
+    /// Whether the next phase may begin now; each begins once.
+    mutating func begin(_ next: Phase) -> Bool {
+        switch (phase, next) {
+        case (.created, .mounted), (.mounted, .serving):
+            phase = next
+            return true
+        case (.created, _), (.mounted, _), (.serving, _):
+            return false
+        }
+    }
+
+    /// Whether this is the first wish to stop and there is something to stop.
+    mutating func requestStop() -> Bool {
+        guard phase != .created, !isStopRequested, !hasLoopEnded else { return false }
+        isStopRequested = true
+        return true
+    }
+}

@@ -1,0 +1,21 @@
+import CFuse
+
+/// What libfuse 3.14 is told to negotiate, in its own words (FUSE_CAP_*). Named one by one: none of
+/// libfuse's defaults is taken unseen (docs/FUSE.md).
+struct CapabilityWish {
+    let splice: Bool
+
+    /// The subset of `capable` that is wanted.
+    func want(of capable: UInt32) -> UInt32 {
+        var wanted = Self.always
+        if splice {
+            wanted |= FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE
+        }
+        return UInt32(bitPattern: wanted) & capable
+    }
+
+    private static let always =
+        FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS
+        | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS
+        | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_IOCTL_DIR
+}

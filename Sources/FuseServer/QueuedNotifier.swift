@@ -1,0 +1,42 @@
+import FileSystem
+import Logging
+import Primitives
+
+/// Tells the kernel what to drop, from threads of its own: a notification takes locks in the kernel that a
+/// waiting request may hold, so it must never be sent by a thread that a request waits for.
+///
+/// Each inode (for an entry: its directory) has its lane. What concerns it stays in order, and a lane that
+/// waits in the kernel does not hold up the others.
+final class QueuedNotifier: KernelNotifier {
+    private static let laneCount = 2
+
+    private let lanes: [NotificationLane]
+
+    init(logger: Logger) {
+        lanes = (0..<Self.laneCount).map { NotificationLane(number: $0, logger: logger) }
+    }
+
+    /// Before `start` the kernel caches nothing, and after `stop` there is nobody to tell.
+    func start(session: OpaquePointer, negotiated: Negotiated?) {
+        for lane in lanes {
+            lane.start(
+                session: session,
+                canInvalidateAllEntries: negotiated?.canInvalidateAllEntries ?? false)
+        }
+    }
+
+    /// What still waits is dropped. Returns when the last notification was sent.
+    func stop() { for lane in lanes { lane.stop() } }
+
+    func invalidateInode(_ inode: InodeID, range: Range<UInt64>?) {
+        lane(of: inode).add { $0.add(inode: inode, pages: range ?? 0..<0) }
+    }
+
+    func invalidateEntry(parent: InodeID, name: [UInt8]) {
+        lane(of: parent).add { $0.add(entryOf: parent, name: name) }
+    }
+
+    private func lane(of inode: InodeID) -> NotificationLane {
+        lanes[Int(truncatingIfNeeded: inode.rawValue) & (Self.laneCount - 1)]
+    }
+}

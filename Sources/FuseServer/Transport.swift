@@ -1,0 +1,117 @@
+import CFuse
+import CLinux
+import Glibc
+import Primitives
+
+/// The four ways in and out of the kernel, given to libfuse by `fuse_session_custom_io`. They run on the
+/// worker that then dispatches the request (or has just done so).
+///
+/// This is the seam for another transport: it needs a `receive` that leaves one request in the buffer and
+/// its facts in the `Worker`, and a `send` that delivers header and segments.
+///
+/// libfuse 3.14 hands the callbacks the descriptor of the calling worker, so that descriptors cloned by
+/// `fuse_session_loop_mt` work with them: an answer goes to the descriptor that its request came from.
+enum Transport {
+    static func callbacks(splice: Bool) -> fuse_custom_io {
+        var io = fuse_custom_io()
+        io.read = { descriptor, buffer, count, server in
+            Transport.receive(descriptor, buffer, count, server)
+        }
+        io.writev = { descriptor, segments, count, server in
+            Transport.send(descriptor, segments, count, server)
+        }
+        guard splice else { return io }
+        io.splice_receive = { from, _, to, _, count, flags, server in
+            let received = apusfs_splice(from, to, count, flags)
+            if received > 0 { Transport.server(server) { $0.ownWorker().pointee.forgetRequest() } }
+            return Transport.translated(received, server)
+        }
+        io.splice_send = { from, _, to, _, count, flags, _ in
+            apusfs_splice(from, to, count, flags)
+        }
+        return io
+    }
+
+    /// read(2) of one request, with a look at what libfuse will not tell.
+    ///
+    /// libfuse may cancel the thread inside read(2) when the session ends: nothing is owned at that point.
+    private static func receive(
+        _ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int,
+        _ server: UnsafeMutableRawPointer?
+    ) -> Int {
+        let received = Glibc.read(descriptor, buffer, count)
+        guard received > 0, let buffer else { return translated(received, server) }
+        // SAFETY: the kernel filled this many bytes; the view ends with this call.
+        let request = RawRequest(UnsafeRawBufferPointer(start: buffer, count: received))
+        Transport.server(server) { server in
+            let worker = server.ownWorker()
+            worker.pointee.opcode = request.opcode
+            worker.pointee.clearsPrivileges = request.clearsPrivileges
+            if let arguments = request.initialization { server.initializationArrived(arguments) }
+        }
+        return received
+    }
+
+    /// writev(2) of one answer or notification, with the segments that the handler lends.
+    private static func send(
+        _ descriptor: Int32, _ segments: UnsafeMutablePointer<iovec>?, _ count: Int32,
+        _ server: UnsafeMutableRawPointer?
+    ) -> Int {
+        guard let segments, let worker = Worker.current else {
+            return writev(descriptor, segments, count)
+        }
+        if worker.pointee.lentSegmentCount > 0 {
+            return gather(descriptor, header: segments[0], worker)
+        }
+        if fuse_opcode(worker.pointee.opcode) == FUSE_INIT, count == 2 {
+            var sent = -1
+            Transport.server(server) { server in
+                server.amendInitialization(segments[1])
+                sent = writev(descriptor, segments, count)
+                if sent > 0 { server.initializationAnswered() }
+            }
+            return sent
+        }
+        return writev(descriptor, segments, count)
+    }
+
+    /// Sends libfuse's header, with the length set right, and the lent segments in one call.
+    private static func gather(
+        _ descriptor: Int32, header: iovec, _ worker: UnsafeMutablePointer<Worker>
+    ) -> Int {
+        let segments = worker.pointee.segments
+        let count = worker.pointee.lentSegmentCount + 1
+        segments[0] = header
+        var byteCount = 0
+        for index in 0..<count { byteCount += segments[index].iov_len }
+        // SAFETY: libfuse's header is a fuse_out_header on its stack, alive during this call.
+        header.iov_base?.assumingMemoryBound(to: fuse_out_header.self).pointee.len =
+            UInt32(byteCount)
+        return writev(descriptor, segments, Int32(count))
+    }
+
+    /// After an abort the kernel answers ECONNABORTED (FUSE_ABORT_ERROR); libfuse knows only ENODEV as an
+    /// orderly end.
+    private static func translated(_ result: Int, _ server: UnsafeMutableRawPointer?) -> Int {
+        guard result < 0, errno == ECONNABORTED else { return result }
+        Transport.server(server) { $0.connectionAborted() }
+        errno = ENODEV
+        return result
+    }
+
+    private static func server(
+        _ pointer: UnsafeMutableRawPointer?, _ body: (FuseServer) -> Void
+    ) {
+        guard let pointer else { return }
+        // SAFETY: the session's userdata is the server, which outlives its session.
+        Unmanaged<FuseServer>.fromOpaque(pointer)._withUnsafeGuaranteedRef { body($0) }
+    }
+}
+
+extension Worker {
+    /// The request went into a pipe unseen.
+    fileprivate mutating func forgetRequest() {
+        opcode = 0
+        clearsPrivileges = false
+    }
+}
