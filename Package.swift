@@ -96,11 +96,13 @@ let package = Package(
             name: "KeyValueTests",
             dependencies: [
                 "KeyValue", "Primitives", "Redis", "Telemetry", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),
         .testTarget(
             name: "RedisTests",
             dependencies: [
                 "KeyValue", "Primitives", "Redis", "Telemetry", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),
         .testTarget(
             name: "CodecsTests",

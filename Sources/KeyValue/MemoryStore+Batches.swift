@@ -18,7 +18,7 @@ extension MemoryStore {
             var sums: [Int64] = []
             for mutation in batch.mutations { carryOut(mutation, &sums) }
             let committed = CommitOutcome.committed(sums: sums)
-            if !batch.mutations.isEmpty { remember(committed, of: batch) }
+            remember(committed, of: batch)
             return committed
         }
         switch outcome {
@@ -100,7 +100,8 @@ extension MemoryStore {
 }
 
 extension Condition {
-    var key: Bytes {
+    /// The key that it looks at.
+    package var key: Bytes {
         switch self {
         case .keyExists(let key), .keyAbsent(let key), .fieldExists(let key, _),
             .fieldAbsent(let key, _), .fieldEquals(let key, _, _), .valueEquals(let key, _):
@@ -111,7 +112,7 @@ extension Condition {
 
 extension Mutation {
     /// The key that it changes.
-    var key: Bytes {
+    package var key: Bytes {
         switch self {
         case .set(let key, _), .delete(let key), .setFields(let key, _), .deleteFields(let key, _),
             .increment(let key, _, _), .raise(let key, _, _), .addMember(let key, _),

@@ -16,9 +16,8 @@ extension MemoryStore {
         throw .protocolViolation("a batch came after a later one of its slot")
     }
 
-    /// A batch that deletes its own session leaves nothing behind to remember it by.
     func remember(_ outcome: CommitOutcome, of batch: Batch) {
-        guard let id = batch.id, !batch.deletesSession else { return }
+        guard let id = batch.id, batch.isRemembered else { return }
         shards.changeHash(id.session) { session in
             session[id.field] = RememberedAnswer.text(sequence: id.sequence, outcome)
         }
@@ -31,10 +30,11 @@ extension BatchID {
 }
 
 extension Batch {
-    /// Whether it deletes the hash that would remember it.
-    package var deletesSession: Bool {
-        guard let id else { return false }
-        return mutations.contains(.delete(key: id.session))
+    /// Whether its answer is kept: one that changes nothing may be judged anew, and one that deletes its
+    /// own session leaves nothing behind to remember it by.
+    package var isRemembered: Bool {
+        guard let id, !mutations.isEmpty else { return false }
+        return !mutations.contains(.delete(key: id.session))
     }
 }
 
@@ -53,14 +53,21 @@ package enum RememberedAnswer {
 
     /// `nil` for a text that cannot be right.
     package static func parse(_ text: Bytes) -> (sequence: UInt64, outcome: CommitOutcome)? {
+        guard let space = text.firstIndex(of: UInt8(ascii: " ")),
+            let sequence = UInt64(decimal: text[..<space]),
+            let outcome = outcome(text[(space + 1)...])
+        else { return nil }
+        return (sequence, outcome)
+    }
+
+    /// Reads what stands behind the sequence number; `nil` for a text that cannot be right.
+    package static func outcome(_ text: ArraySlice<UInt8>) -> CommitOutcome? {
         let parts = text.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-        guard parts.count >= 2, let sequence = UInt64(decimal: parts[0]) else { return nil }
-        let numbers = parts[2...].compactMap { Int64(decimal: $0) }
-        guard numbers.count == parts.count - 2 else { return nil }
-        if parts[1].elementsEqual("c".utf8) { return (sequence, .committed(sums: numbers)) }
-        guard parts[1].elementsEqual("f".utf8), numbers.count == 1, numbers[0] >= 0 else {
-            return nil
-        }
-        return (sequence, .conditionFailed(index: Int(numbers[0])))
+        guard let word = parts.first else { return nil }
+        let numbers = parts[1...].compactMap { Int64(decimal: $0) }
+        guard numbers.count == parts.count - 1 else { return nil }
+        if word.elementsEqual("c".utf8) { return .committed(sums: numbers) }
+        guard word.elementsEqual("f".utf8), numbers.count == 1, numbers[0] >= 0 else { return nil }
+        return .conditionFailed(index: Int(numbers[0]))
     }
 }

@@ -1,18 +1,82 @@
 import KeyValue
+import Logging
+import Redis
+import Telemetry
 import TestSupport
 import Testing
 
-/// A store under test.
+/// The stores that keep the contract.
 enum StoreKind: String, CaseIterable, CustomTestStringConvertible {
     case memory
+    case redis
 
     var testDescription: String { rawValue }
 
-    func make() throws -> any KeyValueStore { MemoryStore() }
+    func make() throws -> StoreUnderTest { try StoreUnderTest(self) }
+}
+
+/// A store of a test's own, empty; with the server that it is on, if any.
+final class StoreUnderTest {
+    static let limitBytes = 4 << 20
+
+    let store: any KeyValueStore
+    private let server: RedisServer?
+
+    init(_ kind: StoreKind, isLimited: Bool = false) throws {
+        switch kind {
+        case .memory:
+            server = nil
+            store = MemoryStore(limitBytes: isLimited ? UInt64(Self.limitBytes) : 0)
+        case .redis:
+            let limit = isLimited ? ["--maxmemory", "\(Self.limitBytes)"] : []
+            let server = try RedisServer(arguments: limit)
+            self.server = server
+            store = try RedisStore(
+                endpoint: RedisEndpoint(.unix(path: server.path)),
+                options: RedisOptions(ioTimeoutMilliseconds: 20_000), metrics: Metrics(),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        }
+    }
+
+    deinit { store.close() }
+
+    /// All fields of a hash, whatever their order.
+    func hash(_ key: Bytes) throws -> [Bytes: Bytes] {
+        guard case .pairs(let pairs)? = try store.read([.allFields(key: key)]).first else {
+            return [:]
+        }
+        return Dictionary(uniqueKeysWithValues: pairs.map { ($0.field, $0.value) })
+    }
+
+    func value(_ key: Bytes) throws -> Bytes? {
+        guard case .value(let value)? = try store.read([.value(key: key)]).first else { return nil }
+        return value
+    }
+
+    func exists(_ key: Bytes) throws -> Bool {
+        try store.read([.existence(keys: [key])]) == [.existing([true])]
+    }
+
+    @discardableResult
+    func commit(_ conditions: [Condition] = [], _ mutations: Mutation...) throws -> CommitOutcome {
+        try store.commit(Batch(conditions: conditions, mutations: mutations))
+    }
 }
 
 func bytes(_ text: String) -> Bytes { Bytes(text.utf8) }
 
 extension Pair {
     init(_ field: String, _ value: String) { self.init(bytes(field), bytes(value)) }
+}
+
+/// Every byte, many times over, for values that a text protocol could spoil.
+func everyByte(count: Int) -> Bytes {
+    (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
+}
+
+func expectThrows<Result>(
+    _ expected: StoreError, sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: () throws -> Result
+) {
+    #expect(throws: expected, sourceLocation: sourceLocation) { _ = try body() }
 }

@@ -1,0 +1,105 @@
+import KeyValue
+import Primitives
+
+/// Some commands of one caller and the replies to them: what travels through a lane as a whole.
+///
+/// It belongs to its caller, except while `Lane.perform` runs: then the lane's writer reads `commands`,
+/// and the lane's reader fills the rest.
+final class Exchange: @unchecked Sendable {
+    enum Signal {
+        case none
+        case answered
+        /// The caller takes over the reading.
+        case read
+        /// The link broke; `sent` says whether the commands may have reached the server.
+        case failed(sent: Bool, LinkFailure)
+    }
+
+    let commands = CommandBuffer()
+    /// When not empty, each command is a GET whose reply goes to the load of the same position.
+    var loads: [BlockLoad] = []
+    var deadline = Deadline.now
+    /// Whether anything is changed by the commands.
+    var mutates = false
+
+    private(set) var replies: [Reply] = []
+    private(set) var blocks: [Result<BlockLoadAnswer, BlockRefusal>] = []
+
+    private let signal = Monitor(Signal.none)
+
+    /// Makes it as new, but for the memory of its buffers.
+    func clear() {
+        commands.clear()
+        loads = []
+        mutates = false
+        rewind()
+    }
+
+    /// Forgets the replies, so that the commands can be sent again.
+    func rewind() {
+        replies.removeAll(keepingCapacity: true)
+        blocks.removeAll(keepingCapacity: true)
+        signal.withLock { $0 = .none }
+    }
+
+    /// Reads all replies to the commands.
+    func readReplies(from reader: ReplyReader) throws(LinkFailure) {
+        if loads.isEmpty {
+            for _ in 0..<commands.commandCount { replies.append(try reader.readReply()) }
+        } else {
+            for load in loads { blocks.append(try reader.readBlock(into: load.destination)) }
+        }
+    }
+
+    /// Errors among the replies, also those within the reply of EXEC, in order.
+    var errors: [ErrorKind] {
+        var errors: [ErrorKind] = []
+        for reply in replies { Self.collect(reply, &errors) }
+        for case .failure(let refusal) in blocks { errors.append(ErrorKind(refusal.text)) }
+        return errors
+    }
+
+    private static func collect(_ reply: Reply, _ errors: inout [ErrorKind]) {
+        switch reply {
+        case .error(let text): errors.append(ErrorKind(text))
+        case .array(let elements):
+            for case .error(let text) in elements { errors.append(ErrorKind(text)) }
+        case .simple, .integer, .bulk, .null: break
+        }
+    }
+
+    func wake(_ signal: Signal) { self.signal.change { $0 = signal } }
+
+    /// Waits for a signal. There is always somebody at the lane who sends one by the deadline.
+    func awaitSignal() -> Signal {
+        let signal = self.signal.wait { signal -> Signal? in
+            if case .none = signal { return nil }
+            defer { signal = .none }
+            return signal
+        }
+        return signal ?? .none
+    }
+}
+
+/// Exchanges that are used again.
+final class ExchangePool: Sendable {
+    /// As many callers as rarely meet; more make their own.
+    private static let keptExchanges = 64
+
+    private let free = Locked<[Exchange]>([])
+
+    /// Runs `body` with an exchange of the caller's own.
+    func withExchange<Result>(
+        deadline: Deadline, _ body: (Exchange) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        let exchange = free.withLock { $0.popLast() } ?? Exchange()
+        exchange.deadline = deadline
+        defer {
+            exchange.clear()
+            free.withLock { free in
+                if free.count < Self.keptExchanges { free.append(exchange) }
+            }
+        }
+        return try body(exchange)
+    }
+}

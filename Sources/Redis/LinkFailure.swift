@@ -1,0 +1,21 @@
+import Glibc
+
+/// Why a connection cannot be used any more.
+enum LinkFailure: Error, Hashable {
+    case closedByServer
+    /// No answer before the deadline of an exchange.
+    case timedOut
+    case system(code: Int32)
+    /// Bytes that no Redis server sends.
+    case malformedReply(String)
+
+    /// For people, as the reason of `StoreError.unavailable`.
+    var text: String {
+        switch self {
+        case .closedByServer: "the server closed the connection"
+        case .timedOut: "the server does not answer"
+        case .system(let code): String(cString: strerror(code))
+        case .malformedReply(let what): "malformed reply: \(what)"
+        }
+    }
+}

@@ -1,0 +1,109 @@
+/// Decides who writes and who reads on a connection that several callers share. It performs no I/O and
+/// has no clock, so a test drives it with plain values.
+///
+/// Each caller submits one exchange and gets a ticket; tickets ascend, and replies come in their order:
+///
+///     0 … answered … written … submitted
+///
+/// The caller who finds nobody writing writes, for all who have come meanwhile. The caller who is done
+/// writing reads when nobody does, for all whose replies come before its own and for those whose replies
+/// have come with it; then the oldest one left reads. So a lone caller does its own I/O on its own
+/// thread, and callers who meet share writes and reads.
+struct PipelineState: Equatable {
+    enum Action: Equatable {
+        /// Write these exchanges, then call `didWrite`.
+        case write(tickets: Range<Int>)
+        /// Read the replies of the oldest unanswered exchange, then call `didAnswer`.
+        case read
+        /// Wait for a signal.
+        case wait
+        /// The caller's exchange is answered.
+        case done
+    }
+
+    /// What the reader does after an answer.
+    struct Answered: Equatable {
+        var action: Action
+        /// The exchange that has just been answered, when its caller has to be woken.
+        var wake: Int?
+        /// The exchange whose caller has to go on reading.
+        var nextReader: Int?
+    }
+
+    private(set) var answered = 0
+    private(set) var written = 0
+    private(set) var submitted = 0
+    private(set) var isWriting = false
+    /// The ticket of the exchange whose caller reads, or has been told to.
+    private(set) var reader: Int?
+    private(set) var isBroken = false
+
+    var isIdle: Bool { answered == submitted }
+
+    /// Callers do not submit to a broken connection.
+    mutating func submit() -> (ticket: Int, action: Action) {
+        precondition(!isBroken, "an exchange was submitted to a broken connection")
+        let ticket = submitted
+        submitted += 1
+        return (ticket, isWriting ? .wait : beginWrite())
+    }
+
+    private mutating func beginWrite() -> Action {
+        isWriting = true
+        defer { written = submitted }
+        return .write(tickets: written..<submitted)
+    }
+
+    mutating func didWrite(own: Int) -> Action {
+        precondition(isWriting, "nobody was writing")
+        if written < submitted, !isBroken { return beginWrite() }
+        isWriting = false
+        if reader == own { return .read }
+        // Answered meanwhile: the signal that says so has been sent, or is about to be.
+        if own < answered { return .wait }
+        if reader == nil, !isBroken {
+            reader = own
+            return .read
+        }
+        return .wait
+    }
+
+    /// `hasBytes`: more replies have come already.
+    mutating func didAnswer(own: Int, hasBytes: Bool) -> Answered {
+        precondition(reader == own && answered < written, "a reply that no command asked for")
+        let ticket = answered
+        answered += 1
+        let wake = ticket == own ? nil : ticket
+        if answered <= own || (hasBytes && answered < written) {
+            return Answered(action: .read, wake: wake, nextReader: nil)
+        }
+        reader = answered < written ? answered : nil
+        return Answered(action: .done, wake: wake, nextReader: reader)
+    }
+
+    enum Role { case writer, reader }
+
+    /// One who reads or writes found the link broken and leaves.
+    mutating func linkBroke(_ role: Role) {
+        isBroken = true
+        switch role {
+        case .writer: isWriting = false
+        case .reader: reader = nil
+        }
+    }
+
+    /// The link is broken and nobody touches the memory of the exchanges any more: whoever brought this
+    /// about calls `failAll`.
+    var isAbandoned: Bool { isBroken && !isWriting && reader == nil }
+
+    /// The exchanges that are left, all of which fail: those of `sent` may have happened, nobody knows
+    /// which; those of `unsent` have not.
+    mutating func failAll() -> (sent: Range<Int>, unsent: Range<Int>) {
+        precondition(isAbandoned, "somebody is still at it")
+        let failed = (answered..<written, written..<submitted)
+        answered = submitted
+        written = submitted
+        isBroken = false
+        return failed
+    }
+}

@@ -1,0 +1,30 @@
+/// How a `RedisStore` uses its server.
+public struct RedisOptions: Hashable, Sendable {
+    /// Connections of the data lane; metadata has one of its own beside them.
+    public var connections: Int
+    /// How long a call may take, reconnecting included.
+    public var ioTimeoutMilliseconds: Int
+    /// How long one attempt to connect may take.
+    public var connectTimeoutMilliseconds: Int
+    /// Shown by `CLIENT LIST`: printable ASCII without spaces; other bytes become `-`.
+    public var clientName: String
+
+    public static let allowedConnections = 1...64
+
+    public init(
+        connections: Int = 4, ioTimeoutMilliseconds: Int = 30_000,
+        connectTimeoutMilliseconds: Int = 5_000, clientName: String = "apusfs"
+    ) {
+        self.connections = connections
+        self.ioTimeoutMilliseconds = ioTimeoutMilliseconds
+        self.connectTimeoutMilliseconds = connectTimeoutMilliseconds
+        self.clientName = clientName
+    }
+
+    /// The client name as CLIENT SETNAME takes it.
+    var safeClientName: String {
+        String(
+            decoding: clientName.utf8.map { (33...126).contains($0) ? $0 : UInt8(ascii: "-") },
+            as: UTF8.self)
+    }
+}

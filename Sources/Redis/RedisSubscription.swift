@@ -1,0 +1,216 @@
+import Glibc
+public import KeyValue
+import Logging
+import Primitives
+
+extension RedisStore {
+    public func subscribe(
+        to channel: Bytes, handler: @escaping @Sendable (SubscriptionEvent) -> Void
+    ) throws(StoreError) -> any Subscription {
+        if isClosed { throw .closed }
+        let subscription = RedisSubscription(
+            channel: channel, endpoint: endpoint, options: options, logger: logger, handler
+        ) { [weak self] ended in
+            self?.subscriptions.withLock { $0.removeAll { $0 === ended } }
+        }
+        subscriptions.withLock { $0.append(subscription) }
+        try subscription.start(until: deadline())
+        return subscription
+    }
+}
+
+/// A subscription with a connection and a thread of its own. A connection that is lost is made again,
+/// with the pauses of `ReconnectPolicy`, for as long as it takes.
+final class RedisSubscription: Subscription, @unchecked Sendable {
+    private struct State {
+        var connection: RedisConnection?
+        var firstResult: Result<Void, StoreError>?
+        var isCancelled = false
+        var isFinished = false
+        var thread: pthread_t?
+        var silentSince = Deadline.now
+        var hasAsked = false
+    }
+
+    /// After this long without a message the server is asked whether it is there.
+    private static let silenceMilliseconds = 5_000
+
+    private let channel: Bytes
+    private let endpoint: RedisEndpoint
+    private let options: RedisOptions
+    private let logger: Logger
+    private let handler: @Sendable (SubscriptionEvent) -> Void
+    private let onEnd: @Sendable (RedisSubscription) -> Void
+    private let state = Monitor(State())
+    private let worker = Locked<WorkerThread?>(nil)
+
+    init(
+        channel: Bytes, endpoint: RedisEndpoint, options: RedisOptions, logger: Logger,
+        _ handler: @escaping @Sendable (SubscriptionEvent) -> Void,
+        onEnd: @escaping @Sendable (RedisSubscription) -> Void
+    ) {
+        self.channel = channel
+        self.endpoint = endpoint
+        self.options = options
+        self.logger = logger
+        self.handler = handler
+        self.onEnd = onEnd
+    }
+
+    /// Returns once the server has confirmed the subscription.
+    func start(until deadline: Deadline) throws(StoreError) {
+        let thread = WorkerThread(name: "subscription") { [self] in run() }
+        worker.withLock { $0 = thread }
+        switch state.wait(until: deadline, for: { $0.firstResult }) {
+        case .success: return
+        case .failure(let error):
+            cancel()
+            throw error
+        case nil:
+            cancel()
+            throw .unavailable("\(endpoint): the server does not confirm a subscription")
+        }
+    }
+
+    func cancel() {
+        let (connection, isOwnThread) = state.change { state in
+            state.isCancelled = true
+            let isOwn = state.thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false
+            return (state.connection, isOwn)
+        }
+        connection?.shutdown()
+        onEnd(self)
+        if isOwnThread { return }
+        let _: Void? = state.wait { $0.isFinished ? () : nil }
+        worker.withLock { $0 }?.join()
+    }
+
+    // MARK: The thread
+
+    private var isCancelled: Bool { state.withLock { $0.isCancelled } }
+
+    private func run() {
+        state.withLock { $0.thread = pthread_self() }
+        defer { state.change { $0.isFinished = true } }
+        var policy = ReconnectPolicy()
+        while !isCancelled {
+            do throws(ConnectFailure) {
+                let connection = try RedisConnection(
+                    endpoint, options, timeoutMilliseconds: options.connectTimeoutMilliseconds)
+                let wasEstablished = listen(connection)
+                if wasEstablished, !isCancelled {
+                    policy.didConnect()
+                    logger.warning("lost the subscription to the store")
+                    handler(.interrupted)
+                }
+            } catch {
+                // Only the first attempt has somebody who waits for its result.
+                let reason: StoreError =
+                    if case .rejected(let refusal) = error { refusal } else {
+                        .unavailable("\(endpoint): \(error.text)")
+                    }
+                state.change { state in
+                    if state.firstResult == nil { state.firstResult = .failure(reason) }
+                }
+            }
+            let limit = Deadline.after(milliseconds: policy.pauseMilliseconds())
+            let _: Void? = state.wait(until: limit) { $0.isCancelled ? () : nil }
+        }
+    }
+
+    /// Delivers messages until the connection is lost; says whether the subscription was confirmed.
+    private func listen(_ connection: RedisConnection) -> Bool {
+        connection.shouldGiveUp = { [weak self, weak connection] in
+            guard let self, let connection else { return true }
+            return self.isSilentTooLong(connection)
+        }
+        let mayGoOn = state.change { state in
+            state.connection = connection
+            state.silentSince = .now
+            state.hasAsked = false
+            return !state.isCancelled
+        }
+        defer { state.withLock { $0.connection = nil } }
+        guard mayGoOn else { return false }
+        var isEstablished = false
+        do throws(LinkFailure) {
+            try send(connection) { commands in
+                commands.begin("SUBSCRIBE", arguments: 2)
+                commands.add(channel)
+            }
+            while true {
+                let reply = try connection.reader.readReply()
+                state.withLock { state in
+                    state.silentSince = .now
+                    state.hasAsked = false
+                }
+                if isCancelled { break }
+                isEstablished = try deliver(reply) || isEstablished
+            }
+        } catch {
+            state.change { state in
+                guard state.firstResult == nil else { return }
+                state.firstResult = .failure(.unavailable("\(endpoint): \(error.text)"))
+            }
+        }
+        connection.shutdown()
+        return isEstablished
+    }
+
+    /// Whether the reply confirms the subscription.
+    private func deliver(_ reply: Reply) throws(LinkFailure) -> Bool {
+        switch reply {
+        case .array(let parts) where parts.count == 3 && parts[0] == .bulk(Bytes("message".utf8)):
+            guard case .bulk(let message) = parts[2] else {
+                throw .malformedReply("a message that is no string")
+            }
+            handler(.message(message))
+            return false
+        case .array(let parts) where parts.first == .bulk(Bytes("subscribe".utf8)):
+            handler(.established)
+            state.change { state in
+                if state.firstResult == nil { state.firstResult = .success(()) }
+            }
+            return true
+        case .error(let text):
+            state.change { state in
+                guard state.firstResult == nil, case .refused(let error) = ErrorKind(text) else {
+                    return
+                }
+                state.firstResult = .failure(error)
+            }
+            throw .malformedReply(String(decoding: text, as: UTF8.self))
+        case .array, .simple, .integer, .bulk, .null: return false
+        }
+    }
+
+    /// Asks the server for a sign of life after a silence, and gives up when none comes.
+    private func isSilentTooLong(_ connection: RedisConnection) -> Bool {
+        let (asks, givesUp) = state.withLock { state -> (Bool, Bool) in
+            if state.isCancelled { return (false, true) }
+            let askAt = state.silentSince.advanced(byMilliseconds: Self.silenceMilliseconds)
+            let endAt = askAt.advanced(byMilliseconds: options.ioTimeoutMilliseconds)
+            if state.hasAsked { return (false, endAt.hasPassed) }
+            state.hasAsked = askAt.hasPassed
+            return (state.hasAsked, false)
+        }
+        guard asks else { return givesUp }
+        do throws(LinkFailure) {
+            try send(connection) { $0.begin("PING", arguments: 1) }
+            return false
+        } catch {
+            return true
+        }
+    }
+
+    private func send(
+        _ connection: RedisConnection, _ encode: (CommandBuffer) -> Void
+    ) throws(LinkFailure) {
+        let commands = CommandBuffer()
+        encode(commands)
+        var pieces: [iovec] = []
+        commands.appendPieces(to: &pieces)
+        try connection.send(&pieces)
+        withExtendedLifetime(commands) {}
+    }
+}

@@ -1,0 +1,46 @@
+import KeyValue
+
+/// A reply in RESP2.
+enum Reply: Hashable, Sendable {
+    case simple(Bytes)
+    case error(Bytes)
+    case integer(Int64)
+    case bulk(Bytes)
+    case array([Reply])
+    case null
+
+    static func simple(_ text: StaticString) -> Reply {
+        .simple(text.withUTF8Buffer { Bytes($0) })
+    }
+}
+
+/// What an error reply asks of the client; Redis says it by the first word.
+enum ErrorKind: Equatable {
+    /// The script cache was emptied: load the scripts and send again. Nothing happened.
+    case unknownScript
+    /// The server cannot answer just now; nothing happened.
+    case tryLater
+    case refused(StoreError)
+
+    init(_ text: Bytes) {
+        let word = String(decoding: text.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
+        let message = String(decoding: text, as: UTF8.self)
+        switch word {
+        case "NOSCRIPT": self = .unknownScript
+        case "LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN": self = .tryLater
+        // A transaction that was refused says why behind a colon.
+        case "EXECABORT":
+            let parts = message.split(separator: ": ", maxSplits: 1)
+            self =
+                parts.count == 2
+                ? ErrorKind(Bytes(parts[1].utf8)) : .refused(.protocolViolation(message))
+        case "OOM": self = .refused(.outOfMemory)
+        case "READONLY": self = .refused(.readOnly)
+        case "NOAUTH", "WRONGPASS", "NOPERM": self = .refused(.notAuthorized(message))
+        case "WRONGTYPE": self = .refused(.wrongKind)
+        // The server cannot write to its disk or has too few replicas, and takes no changes meanwhile.
+        case "MISCONF", "NOREPLICAS": self = .refused(.unavailable(message))
+        default: self = .refused(.protocolViolation(message))
+        }
+    }
+}
