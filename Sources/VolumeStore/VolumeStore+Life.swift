@@ -1,0 +1,198 @@
+import FileSystem
+import KeyValue
+import Logging
+import Primitives
+import Telemetry
+
+/// What the keeper thread is asked to do.
+struct KeeperTasks {
+    /// This mount was fenced: it needs a new session.
+    var mustRegister = false
+    /// The sessions changed.
+    var mustRefresh = false
+    var isStopping = false
+}
+
+/// The threads and the subscription of a running volume.
+struct Life {
+    var tasks = KeeperTasks()
+    var keeper: WorkerThread?
+    var reaper: WorkerThread?
+    var subscription: (any Subscription)?
+    var onChange: (@Sendable (RemoteChange) -> Void)?
+    /// The number of the last change message; `nil` until one came.
+    var lastChange: UInt64?
+    var isClosed = false
+}
+
+extension VolumeStore {
+    /// How long `start` waits for the subscription, without which this mount never counts as alone.
+    private static let subscriptionMilliseconds = 5_000
+    /// Between attempts of the keeper that failed.
+    private static let retryMilliseconds = 1_000
+
+    /// Starts lease renewal, the reaper and the subscription. `onChange` is called from a thread of the
+    /// store's own, with what other mounts change; it must not wait for a call of this volume.
+    public func start(onChange: @escaping @Sendable (RemoteChange) -> Void) {
+        life.withLock { $0.onChange = onChange }
+        do throws(StoreError) {
+            let subscription = try store.subscribe(to: schema.channel) { [weak self] event in
+                self?.received(event)
+            }
+            life.withLock { $0.subscription = subscription }
+            let deadline = Deadline.after(milliseconds: Self.subscriptionMilliseconds)
+            let isHeard: Bool? = membership.state.wait(until: deadline) {
+                $0.isSubscribed ? true : nil
+            }
+            if isHeard == true, !isReadOnly { try refreshMembership() }
+        } catch {
+            logger.warning("no change messages yet", metadata: ["error": "\(error)"])
+            keeperTask { $0.mustRefresh = true }
+        }
+        guard !isReadOnly else { return }
+        let keeper = WorkerThread(name: "apusfs-keeper") { [weak self] in
+            while let self, self.keepOnce() {}
+        }
+        let collector = WorkerThread(name: "apusfs-reaper") { [weak self] in
+            while let self, self.reapOnce() {}
+        }
+        life.withLock {
+            $0.keeper = keeper
+            $0.reaper = collector
+        }
+    }
+
+    /// Reaps what is due to this session (everything when it is the last one), deregisters and joins
+    /// the threads. The store stays open.
+    public func close() {
+        let isFirst = life.change { life in
+            defer { life.isClosed = true }
+            life.tasks.isStopping = true
+            return !life.isClosed
+        }
+        guard isFirst else { return }
+        reaper.stop()
+        let (subscription, keeper, collector) = life.withLock {
+            ($0.subscription, $0.keeper, $0.reaper)
+        }
+        subscription?.cancel()
+        keeper?.join()
+        collector?.join()
+        life.withLock { $0.onChange = nil }
+        guard !isReadOnly else { return }
+        do throws(StoreError) {
+            try reapAtEnd()
+            try deregister()
+        } catch {
+            logger.warning(
+                "the session could not be ended; others clean up when its lease is over",
+                metadata: ["error": "\(error)"])
+        }
+    }
+
+    func keeperTask(_ change: (inout KeeperTasks) -> Void) {
+        life.change { change(&$0.tasks) }
+    }
+
+    /// One round of the keeper thread; `false` at the end.
+    private func keepOnce() -> Bool {
+        let renewal = Deadline.after(milliseconds: Membership.renewalMilliseconds)
+        let tasks: KeeperTasks? = life.wait(until: renewal) { life in
+            let tasks = life.tasks
+            guard tasks.isStopping || tasks.mustRegister || tasks.mustRefresh else { return nil }
+            life.tasks.mustRefresh = false
+            life.tasks.mustRegister = false
+            return tasks
+        }
+        if tasks?.isStopping == true { return false }
+        do throws(StoreError) {
+            if tasks?.mustRegister == true {
+                try register()
+                announce(.everything)
+            } else if tasks?.mustRefresh == true {
+                try refreshMembership()
+            } else {
+                try renewLease()
+            }
+        } catch {
+            keeperFailed(error, tasks)
+        }
+        return true
+    }
+
+    private func keeperFailed(_ error: StoreError, _ tasks: KeeperTasks?) {
+        membership.doubt()
+        logger.warning("keeping the session failed", metadata: ["error": "\(error)"])
+        if error == .fenced {
+            _ = membership.fence()
+            keeperTask { $0.mustRegister = true }
+        }
+        // Waits, unless the end comes.
+        let _: Bool? = life.wait(until: .after(milliseconds: Self.retryMilliseconds)) {
+            $0.tasks.isStopping ? true : nil
+        }
+        keeperTask {
+            $0.mustRegister = $0.mustRegister || tasks?.mustRegister == true
+            $0.mustRefresh = true
+        }
+    }
+
+    private func announce(_ change: RemoteChange) {
+        if case .everything = change { known.forgetAll() }
+        let handler = life.withLock { $0.onChange }
+        handler?(change)
+    }
+
+    /// Runs on a thread of the store's, in the order of the messages.
+    private func received(_ event: SubscriptionEvent) {
+        switch event {
+        case .established:
+            let isFirst = life.withLock { life in
+                defer { life.lastChange = nil }
+                return life.keeper == nil
+            }
+            membership.state.change { $0.isSubscribed = true }
+            if !isFirst {
+                announce(.everything)
+                keeperTask { $0.mustRefresh = true }
+            }
+        case .interrupted:
+            membership.state.change {
+                $0.isSubscribed = false
+                $0.isAlone = false
+            }
+            announce(.everything)
+        case .message(let payload): received(payload)
+        }
+    }
+
+    private func received(_ payload: Bytes) {
+        do throws(FormatError) {
+            let (number, message) = try ChangeMessage.parseNumbered(payload)
+            let isGap = life.withLock { life in
+                defer { life.lastChange = number }
+                return life.lastChange.map { $0 &+ 1 != number } ?? false
+            }
+            if isGap { announce(.everything) }
+            guard message.session != sessionID else { return }
+            metrics.add(.invalidationsReceived)
+            for change in message.changes { take(change) }
+        } catch {
+            metrics.add(.malformedRecords)
+            logger.error("a change message cannot be right", metadata: ["what": "\(error.what)"])
+            announce(.everything)
+        }
+    }
+
+    private func take(_ change: RemoteChange) {
+        switch change {
+        case .attributes(let inode), .removed(let inode), .data(let inode, _, _):
+            known.forget(inode)
+        case .sessions:
+            membership.doubt()
+            keeperTask { $0.mustRefresh = true }
+        case .entry, .everything: break
+        }
+        announce(change)
+    }
+}

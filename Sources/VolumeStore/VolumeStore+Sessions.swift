@@ -1,0 +1,274 @@
+import FileSystem
+import KeyValue
+import Logging
+public import Primitives
+import Telemetry
+
+/// A session as it is registered.
+public struct SessionReport: Sendable, Equatable {
+    public var id: SessionID
+    public var host: String
+    public var processID: Int32
+    public var mountPoint: String
+    public var version: String
+    public var startedAt: Timestamp
+    /// Negative when the lease is over and nobody has cleaned up yet.
+    public var leaseMilliseconds: Int64
+    var machine: String
+
+    init(_ id: SessionID, _ pairs: [Pair], leaseMilliseconds: Int64) {
+        func text(_ field: Bytes) -> String {
+            pairs.first { $0.field == field }.map { String(decoding: $0.value, as: UTF8.self) }
+                ?? ""
+        }
+        self.id = id
+        self.leaseMilliseconds = leaseMilliseconds
+        host = text(Field.host)
+        processID = Int32(text(Field.process)) ?? 0
+        mountPoint = text(Field.mountPoint)
+        version = text(Field.version)
+        machine = text(Field.machine)
+        startedAt = Timestamp(nanoseconds: Int64(text(Field.start)) ?? 0)
+    }
+}
+
+extension VolumeStore {
+    /// This mount's session; 0 when it is read-only.
+    public var sessionID: SessionID { membership.id }
+
+    /// No other session is registered, and none can join without this mount hearing of it before it
+    /// writes. Batches that rely on it carry a condition on the session epoch.
+    public var isAlone: Bool { membership.state.withLock { $0.isAlone } }
+
+    /// The registered sessions; two trips.
+    public func sessions() throws(Errno) -> [SessionReport] {
+        try translated { () throws(StoreError) in try Self.sessions(store, schema) }
+    }
+
+    static func sessions(
+        _ store: any KeyValueStore, _ schema: Schema
+    ) throws(StoreError) -> [SessionReport] {
+        let answers = try store.read([
+            .time, .members(key: schema.sessions, upTo: .max, limit: Membership.maximumSessions),
+        ])
+        guard answers.count == 2, case .time(let now) = answers[0],
+            case .members(let members) = answers[1]
+        else { throw .protocolViolation("unexpected answers") }
+        let known = members.compactMap { member in
+            UInt64(decimal: member.name).map { (SessionID($0), member.score - now) }
+        }
+        let hashes = try store.read(known.map { .allFields(key: schema.session($0.0)) })
+        return zip(known, hashes).map { session, answer in
+            guard case .pairs(let pairs) = answer else {
+                return SessionReport(session.0, [], leaseMilliseconds: session.1)
+            }
+            return SessionReport(session.0, pairs, leaseMilliseconds: session.1)
+        }
+    }
+
+    /// Registers a new session: its number and a range of inode numbers in one batch, then itself.
+    func register() throws(StoreError) {
+        let taken = try store.commit(
+            Batch(
+                conditions: [.fieldExists(key: schema.volume, field: Field.nextID)],
+                mutations: [
+                    increment(Field.nextSession, by: 1),
+                    increment(Field.nextID, by: Int64(IdentifierSupply.rangeLength)),
+                ]))
+        guard case .committed(let sums) = taken, sums.count == 2, sums[0] > 0 else {
+            throw .protocolViolation("the volume is gone")
+        }
+        let id = SessionID(UInt64(sums[0]))
+        identifiers.refill(upTo: sums[1])
+        let key = schema.session(id)
+        let about = membership.description
+        let announcement = ChangeMessage(session: id, changes: [.sessions]).stored
+        let joined = try store.commit(
+            Batch(
+                conditions: [.fieldExists(key: schema.volume, field: Field.format)],
+                mutations: [
+                    .setFields(
+                        key: key,
+                        [
+                            Pair(Field.host, Bytes(about.host.utf8)),
+                            Pair(Field.process, Bytes(decimal: Int64(about.processID))),
+                            Pair(Field.mountPoint, Bytes(about.mountPoint.utf8)),
+                            Pair(Field.version, Bytes(about.version.utf8)),
+                            Pair(Field.machine, Bytes(about.machine.utf8)),
+                            Pair(Field.start, Bytes(decimal: Timestamp.now.nanoseconds)),
+                        ]),
+                    .addMemberDue(
+                        key: schema.sessions, name: Bytes(decimal: id.rawValue),
+                        inMilliseconds: Membership.leaseMilliseconds),
+                    increment(Field.sessionEpoch, by: 1),
+                    .publish(
+                        channel: schema.channel, key: schema.volume, field: Field.changes,
+                        message: announcement),
+                ]))
+        guard case .committed = joined else { throw .protocolViolation("the volume is gone") }
+        membership.state.change { state in
+            state.id = id
+            state.key = key
+            state.isRegistered = true
+            state.mustWaitForOthers = true
+        }
+        try refreshMembership()
+    }
+
+    /// Learns who is registered. Becomes alone, or gives that up, as it is found.
+    func refreshMembership() throws(StoreError) {
+        let answers = try store.read([
+            .fields(key: schema.volume, [Field.sessionEpoch]),
+            .members(key: schema.sessions, upTo: .max, limit: Membership.maximumSessions),
+            .allFields(key: schema.crashed),
+        ])
+        guard answers.count == 3, case .values(let values) = answers[0],
+            case .members(let members) = answers[1], case .pairs(let crashed) = answers[2],
+            let epoch = values.first.flatMap({ $0 }).flatMap({ Int64(decimal: $0) })
+        else { throw .protocolViolation("unexpected answers about sessions") }
+        let own = sessionID
+        let others = members.compactMap { UInt64(decimal: $0.name).map { SessionID($0) } }
+            .filter { $0 != own }
+        let isRegistered = members.contains { $0.name == Bytes(decimal: own.rawValue) }
+        let wasAlone = membership.state.change { state in
+            state.others = others
+            state.crashed = Set(crashed.compactMap { UInt64(decimal: $0.field) })
+            defer {
+                state.epoch = epoch
+                if !others.isEmpty || !isRegistered || state.epoch != epoch {
+                    state.isAlone = false
+                }
+            }
+            return state.isAlone
+        }
+        if others.isEmpty {
+            try becomeAlone(epoch: epoch, wasAlone: wasAlone)
+        } else {
+            try giveUpBeingAlone()
+            try lookWhetherOthersAreAlone(others)
+        }
+    }
+
+    /// Says `alone` in the session's hash, which holds back whoever joins until it is taken back.
+    private func becomeAlone(epoch: Int64, wasAlone: Bool) throws(StoreError) {
+        let state = membership.state.withLock { $0 }
+        guard state.isSubscribed, state.isRegistered else {
+            membership.state.change { $0.mustWaitForOthers = false }
+            return
+        }
+        if wasAlone, state.isAlone { return }
+        membership.state.withLock { $0.saysAlone = true }
+        let outcome = try commitRaw(
+            [
+                .fieldEquals(
+                    key: schema.volume, field: Field.sessionEpoch, value: Bytes(decimal: epoch))
+            ],
+            [.setFields(key: state.key, [Pair(Field.alone, Field.one)])])
+        guard case .committed = outcome else {
+            keeperTask { $0.mustRefresh = true }
+            return
+        }
+        membership.state.change { state in
+            state.mustWaitForOthers = false
+            if state.isSubscribed, state.epoch == epoch, state.others.isEmpty {
+                state.isAlone = true
+            }
+        }
+    }
+
+    /// Waits for calls that rely on being alone, then lets the others write.
+    private func giveUpBeingAlone() throws(StoreError) {
+        membership.doubt()
+        let deadline = Deadline.after(milliseconds: BatchSlots.waitMilliseconds)
+        let isDrained: Bool? = membership.state.wait(until: deadline) {
+            $0.loneCalls == 0 ? true : nil
+        }
+        guard isDrained == true else { throw .unavailable("calls that do not end") }
+        let state = membership.state.withLock { $0 }
+        guard state.saysAlone, state.isRegistered else { return }
+        _ = try commitRaw(
+            [.fieldExists(key: state.key, field: Field.alone)],
+            [.deleteFields(key: state.key, [Field.alone]), publish([.sessions])])
+        membership.state.withLock { $0.saysAlone = false }
+    }
+
+    private func lookWhetherOthersAreAlone(_ others: [SessionID]) throws(StoreError) {
+        let answers = try store.read(
+            others.map { .fields(key: schema.session($0), [Field.alone]) })
+        let isAnyAlone = answers.contains { $0 != .values([nil]) }
+        membership.state.change { $0.mustWaitForOthers = isAnyAlone }
+    }
+
+    /// Holds a store of blocks back while another session may still replace blocks without looking:
+    /// until it answered our joining, or its lease is over.
+    func awaitPermissionToWrite() throws(Errno) {
+        let deadline = Deadline.after(milliseconds: 2 * Int(Membership.leaseMilliseconds))
+        let isAllowed: Bool? = membership.state.wait(until: deadline) {
+            $0.mustWaitForOthers ? nil : true
+        }
+        guard isAllowed == true else {
+            logger.error("another session neither answers nor ends")
+            throw .ioError
+        }
+    }
+
+    /// Renews the lease and cleans up after sessions whose lease is over.
+    func renewLease() throws(StoreError) {
+        let own = sessionID
+        _ = try commitRaw(
+            [],
+            [
+                .addMemberDue(
+                    key: schema.sessions, name: Bytes(decimal: own.rawValue),
+                    inMilliseconds: Membership.leaseMilliseconds)
+            ])
+        for report in try Self.sessions(store, schema) where report.id != own {
+            let isOver =
+                report.leaseMilliseconds < 0
+                || MachineIdentity.isGone(report.processID, machine: report.machine)
+            if isOver { try cleanUp(after: report) }
+        }
+        try refreshMembership()
+    }
+
+    /// Ends another session: fences it, reaps what it held open, then takes it off the list.
+    private func cleanUp(after report: SessionReport) throws(StoreError) {
+        let id = report.id
+        logger.notice(
+            "cleaning up after a session that is gone",
+            metadata: ["session": "\(id)", "host": "\(report.host)"])
+        _ = try commitRaw([], [.delete(key: schema.session(id))])
+        try reapOrphans(of: id)
+        _ = try commitRaw(
+            [],
+            [
+                .delete(key: schema.orphans(id)),
+                .removeMember(key: schema.sessions, name: Bytes(decimal: id.rawValue)),
+                .setFields(key: schema.crashed, [Pair(Bytes(decimal: id.rawValue), Field.one)]),
+                increment(Field.sessionEpoch, by: 1),
+                publish([.sessions]),
+            ])
+    }
+
+    /// Takes this session off the list.
+    func deregister() throws(StoreError) {
+        let state = membership.state.withLock { $0 }
+        guard state.isRegistered else { return }
+        // Without an id: the hash that would remember the answer goes with this batch.
+        _ = try store.commit(
+            Batch(
+                conditions: [.keyExists(state.key)],
+                mutations: [
+                    .delete(key: state.key),
+                    .delete(key: schema.orphans(state.id)),
+                    .removeMember(
+                        key: schema.sessions, name: Bytes(decimal: state.id.rawValue)),
+                    increment(Field.sessionEpoch, by: 1),
+                    publish([.sessions]),
+                ]))
+        membership.state.change {
+            $0.isRegistered = false
+            $0.isAlone = false
+        }
+    }
+}

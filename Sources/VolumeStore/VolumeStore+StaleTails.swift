@@ -1,0 +1,169 @@
+import FileSystem
+import KeyValue
+import Logging
+import Primitives
+
+// The protocol of docs/FORMAT.md, "Stale tails": claim (j odd, with this session), drop and cut what
+// lies behind the size, then declare clear (j even). Batches behind stored blocks are conditioned on j,
+// so none of them can have overlapped with a clearing and still happen.
+
+extension VolumeStore {
+    /// How long one mount waits for another one that is clearing the same file.
+    private static let claimMilliseconds = 60_000
+    private static let pollMilliseconds = 5
+
+    /// Clears what lies behind the size. With `isForced` also when the record does not say that it is
+    /// stale. ESTALE when the inode is gone or has other data.
+    @discardableResult
+    func clearTail(
+        of inode: InodeID, _ data: DataID, isForced: Bool
+    ) throws(Errno) -> InodeRecord {
+        for _ in 0..<Rounds.decisions {
+            known.forget(inode)
+            var record = try self.record(of: inode)
+            guard record.data == data else { throw .stale }
+            guard record.hasStaleTail || isForced else { return record }
+            try awaitUnclaimed(&record)
+            guard record.data == data else { throw .stale }
+            guard record.hasStaleTail || isForced else { return record }
+            let claimed = record.tail.claimed(by: sessionID)
+            if claimed != record.tail {
+                guard try setTail(record, to: claimed, []) else { continue }
+                record.tail = claimed
+            }
+            if let cleared = try clearClaimed(record) { return cleared }
+        }
+        throw tooManyRounds("clearing a tail")
+    }
+
+    /// Waits while another session that is there clears the tail.
+    func awaitUnclaimed(_ record: inout InodeRecord) throws(Errno) {
+        let deadline = Deadline.after(milliseconds: Self.claimMilliseconds)
+        while let claimant = record.tail.claimant, claimant != sessionID {
+            let isThere = try read([
+                .fields(key: schema.session(claimant), [Field.start])
+            ])
+            if isThere == [.values([nil])] { return }
+            guard !deadline.hasPassed else {
+                logger.error(
+                    "another session does not end clearing a file",
+                    metadata: ["inode": "\(record.id)", "session": "\(claimant)"])
+                throw .ioError
+            }
+            // Rare and short: two mounts cut and extend one file at the same moment.
+            let _: Bool? = life.wait(until: .after(milliseconds: Self.pollMilliseconds)) {
+                $0.isClosed ? true : nil
+            }
+            known.forget(record.id)
+            record = try self.record(of: record.id)
+        }
+    }
+
+    private func setTail(
+        _ record: InodeRecord, to tail: TailState, _ more: [Mutation]
+    ) throws(Errno) -> Bool {
+        let key = schema.inode(record.id)
+        let outcome = try commit(
+            tailConditions(record), [.setFields(key: key, [Pair(Field.tail, tail.stored)])] + more)
+        guard case .committed = outcome else { return false }
+        return true
+    }
+
+    private func tailConditions(_ record: InodeRecord) -> [Condition] {
+        let key = schema.inode(record.id)
+        return [
+            .fieldEquals(
+                key: key, field: Field.data, value: Bytes(decimal: record.data.rawValue)),
+            record.tail.condition(key),
+        ]
+    }
+
+    /// The tail is claimed by this session. `nil` when the last block changed meanwhile.
+    private func clearClaimed(_ record: InodeRecord) throws(Errno) -> InodeRecord? {
+        let kept = settings.blockSize.blockCount(forSize: record.size)
+        try dropBlocks(of: record, from: kept)
+        let buffer = scratch.take()
+        defer { scratch.giveBack(buffer) }
+        let packed = scratch.take()
+        defer { scratch.giveBack(packed) }
+        let writes = try cutLastBlock(record, buffer)
+        var after = record
+        after.tail = record.tail.cleared
+        after.extender = sessionID
+        after.extenderCrashed = false
+        let stored =
+            record.storedBlocks == kept
+            ? kept : try countExisting(record.data, 0..<min(kept, record.allocatedBlocks))
+        after.storedBlocks = stored
+        let key = schema.inode(record.id)
+        let mutations =
+            [
+                Mutation.setFields(
+                    key: key,
+                    [
+                        Pair(Field.tail, after.tail.stored),
+                        Pair(Field.extender, Bytes(decimal: sessionID.rawValue)),
+                    ])
+            ] + countStored(record.id, by: Int(stored) - Int(clamping: record.storedBlocks))
+        let conditions = tailConditions(record)
+        let outcome = try translated { () throws(StoreError) in
+            try slots.withID(session: membership.key(schema)) { id throws(StoreError) in
+                try store.store(
+                    writes, then: Batch(id: id, conditions: conditions, mutations: mutations))
+            }
+        }
+        guard case .committed = outcome.batch else { return nil }
+        known.forget(record.id)
+        known.note(after)
+        return after
+    }
+
+    /// The write that makes the bytes of the last block behind the size zeros; none when they are.
+    private func cutLastBlock(
+        _ record: InodeRecord, _ buffer: UnsafeMutableRawBufferPointer
+    ) throws(Errno) -> [BlockWrite] {
+        let position = settings.blockSize.position(of: FileOffset(record.size))
+        guard position > 0 else { return [] }
+        let address = BlockAddress(
+            data: record.data,
+            index: settings.blockSize.block(containing: FileOffset(record.size)))
+        guard let block = try loadFrames([BlockRequest(address: address, memory: buffer)]).first,
+            let header = block.header, block.contentBytes > position
+        else { return [] }
+        let raw = BlockFrame.raw(epoch: settings.epoch).header
+        if block.form == .raw {
+            buffer.zero(from: position)
+            return [
+                BlockWrite(
+                    key: schema.block(address),
+                    kind: .patchMatching(
+                        header: raw, comparing: BlockFrame.comparedBytes, offset: position),
+                    payload: UnsafeRawBufferPointer(
+                        rebasing: buffer[position..<block.contentBytes]))
+            ]
+        }
+        // Stored raw: its next change is likely to be an append, which can then be a patch.
+        return [
+            BlockWrite(
+                key: schema.block(address),
+                kind: .replaceMatching(header: raw, expected: header),
+                payload: UnsafeRawBufferPointer(rebasing: buffer[..<position]))
+        ]
+    }
+
+    /// Drops every block that may be stored at `from` or behind.
+    private func dropBlocks(of record: InodeRecord, from: UInt64) throws(Errno) {
+        let dense = record.denseBlocks ?? record.allocatedBlocks
+        var next = from
+        while next < dense {
+            let end = min(dense, next + UInt64(Reaping.keysPerTrip))
+            let keys = schema.blocks(of: record.data, next..<end)
+            try translated { () throws(StoreError) in try store.drop(keys) }
+            next = end
+        }
+        guard record.denseBlocks != nil else { return }
+        try translated { () throws(StoreError) in
+            try dropChunks(of: record.data, from: from, keepsHash: true)
+        }
+    }
+}

@@ -1,0 +1,70 @@
+public import FileSystem
+import KeyValue
+public import Primitives
+
+extension VolumeStore {
+    /// The value of an extended attribute; `nil` when there is none. One trip.
+    public func xattr(_ inode: InodeID, name: [UInt8]) throws(Errno) -> [UInt8]? {
+        let answers = try read([.fields(key: schema.xattrs(inode), [name])])
+        guard case .values(let values) = answers[0], values.count == 1 else {
+            throw answerMismatch()
+        }
+        return values[0]
+    }
+
+    /// All extended attributes. One trip.
+    public func xattrs(
+        _ inode: InodeID
+    ) throws(Errno) -> [(name: [UInt8], value: [UInt8])] {
+        let answers = try read([.allFields(key: schema.xattrs(inode))])
+        guard case .pairs(let pairs) = answers[0] else { throw answerMismatch() }
+        return pairs.map { ($0.field, $0.value) }
+    }
+
+    /// EEXIST and ENODATA as `mode` asks; ESTALE when the inode is gone. One trip.
+    public func setXattr(
+        _ inode: InodeID, name: [UInt8], value: [UInt8], mode: SetXattrMode, time: Timestamp
+    ) throws(Errno) {
+        let key = schema.inode(inode)
+        let attributes = schema.xattrs(inode)
+        var conditions: [Condition] = [.keyExists(key)]
+        switch mode {
+        case .createOrReplace: break
+        case .create: conditions.append(.fieldAbsent(key: attributes, field: name))
+        case .replace: conditions.append(.fieldExists(key: attributes, field: name))
+        }
+        let outcome = try commit(
+            conditions,
+            [
+                .setFields(key: attributes, [Pair(name, value)]),
+                .setFields(key: key, [Pair(Field.hasXattrs, Field.one)]),
+                .raise(key: key, field: Field.changeTime, to: time.nanoseconds),
+                publish([.attributes(inode)]),
+            ])
+        switch outcome {
+        case .committed: return
+        case .conditionFailed(0): throw .stale
+        case .conditionFailed: throw mode == .create ? .exists : .noAttribute
+        }
+    }
+
+    /// ENODATA when there is none of that name; ESTALE when the inode is gone. One trip.
+    public func removeXattr(
+        _ inode: InodeID, name: [UInt8], time: Timestamp
+    ) throws(Errno) {
+        let key = schema.inode(inode)
+        let attributes = schema.xattrs(inode)
+        let outcome = try commit(
+            [.keyExists(key), .fieldExists(key: attributes, field: name)],
+            [
+                .deleteFields(key: attributes, [name]),
+                .raise(key: key, field: Field.changeTime, to: time.nanoseconds),
+                publish([.attributes(inode)]),
+            ])
+        switch outcome {
+        case .committed: return
+        case .conditionFailed(0): throw .stale
+        case .conditionFailed: throw .noAttribute
+        }
+    }
+}
