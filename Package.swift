@@ -133,7 +133,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "Primitives", "TestSupport", "apusfs",
+                "CLinux", "Codecs", "Primitives", "TestSupport", "apusfs",
+                .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),
         .testTarget(
             name: "MountTests",

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "CLinuxFuse.h"
+#include "CLinuxProcess.h"
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds, without a tuple or a struct on the Swift side. */
 int64_t apusfs_monotonic_nanoseconds(void);

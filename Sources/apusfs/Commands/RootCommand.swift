@@ -1,0 +1,36 @@
+import ArgumentParser
+
+struct RootCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apusfs",
+        abstract: "A POSIX filesystem whose files live in Redis.",
+        usage: """
+            apusfs [mount] [SOURCE] MOUNTPOINT [OPTIONS]
+            apusfs umount MOUNTPOINT
+            apusfs format SOURCE [OPTIONS]
+            apusfs status SOURCE|MOUNTPOINT
+            """,
+        discussion: """
+            SOURCE is where the volume is stored:
+              redis://[user[:password]@]host[:port][/db]   a Redis server
+              unix:///path/to/redis.sock[?db=N]            one on a unix socket
+              file:DIR                                     a private Redis with its data in DIR
+              memory:                                      the mounting process, until it ends
+            Without one, a private Redis under /var/lib/apusfs (root) or ~/.local/share/apusfs.
+
+            Try it:
+              mkdir -p /mnt/x && apusfs mount file:/srv/x /mnt/x
+              apusfs umount /mnt/x
+
+            With a server: format once, then mount on as many hosts as you like:
+              apusfs format redis://server/1
+              apusfs mount redis://server/1 /mnt/x --password-file /etc/apusfs/password
+
+            'apusfs help mount' lists what can be set about a mount.
+            """,
+        version: "apusfs \(Version.apusfs)",
+        subcommands: [UmountCommand.self, VersionCommand.self])
+
+    /// For suggesting the one that was meant.
+    static let commandNames = ["mount", "umount", "format", "status", "version", "help"]
+}

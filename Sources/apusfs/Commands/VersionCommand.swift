@@ -1,0 +1,19 @@
+import ArgumentParser
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version",
+        abstract: "Show what this program is made of.")
+
+    func run() throws {
+        for (name, value) in Self.parts { Console.print("\(name): \(value)") }
+    }
+
+    static var parts: [(String, String)] {
+        [
+            ("apusfs", Version.apusfs),
+            ("swift", Version.swift),
+            ("allocator", Version.allocator),
+        ]
+    }
+}

@@ -1,0 +1,77 @@
+import Glibc
+
+/// All that the process behind a mount needs to know. It travels through a pipe, not through
+/// arguments or the environment, because of the password.
+struct MountPlan: Equatable, Sendable, Codable {
+    /// With its password; a directory in it is absolute.
+    var source: Source
+    /// Absolute.
+    var mountPoint: String
+    var settings: MountSettings
+
+    /// What is allowed to be shown in `ps` and to other programs.
+    var shownSource: String { "\(source)" }
+
+    /// Puts together what a mount needs from the words of the command line.
+    static func make(
+        places: [String], settings: MountSettings, environment: [String: String],
+        workingDirectory: String
+    ) throws(CommandFailure) -> MountPlan {
+        let (text, mountPoint) = try split(places)
+        let source: Source
+        if let text {
+            source = try SourceParser.parse(text)
+        } else {
+            source = try DefaultPlace.source(
+                volume: settings.volume, userID: geteuid(), environment: environment)
+        }
+        let complete = try PasswordSource.complete(
+            source, passwordFile: settings.passwordFile, environment: environment)
+        var settings = settings
+        settings.passwordFile = settings.passwordFile.map { absolute($0, workingDirectory) }
+        settings.logFile = settings.logFile.map { absolute($0, workingDirectory) }
+        settings.pidFile = settings.pidFile.map { absolute($0, workingDirectory) }
+        return MountPlan(
+            source: DefaultPlace.absolute(complete, workingDirectory: workingDirectory),
+            mountPoint: absolute(mountPoint, workingDirectory), settings: settings)
+    }
+
+    private static func absolute(_ path: String, _ workingDirectory: String) -> String {
+        path.hasPrefix("/") ? path : "\(workingDirectory)/\(path)"
+    }
+
+    private static func split(
+        _ places: [String]
+    ) throws(CommandFailure) -> (source: String?, mountPoint: String) {
+        switch places.count {
+        case 0:
+            throw CommandFailure(
+                "nothing to mount: apusfs mount [SOURCE] MOUNTPOINT ('apusfs --help' shows how)",
+                status: .usage)
+        case 1:
+            let only = places[0]
+            guard !SourceParser.looksLikeSource(only) else {
+                throw CommandFailure(
+                    "the mount point is missing: apusfs mount SOURCE MOUNTPOINT", status: .usage)
+            }
+            try refuseMistypedCommand(only)
+            return (nil, only)
+        case 2:
+            try refuseMistypedCommand(places[0])
+            // fstab has to name something.
+            return (["none", "-"].contains(places[0]) ? nil : places[0], places[1])
+        default:
+            throw CommandFailure(
+                "too many words: apusfs mount [SOURCE] MOUNTPOINT", status: .usage)
+        }
+    }
+
+    /// `apusfs stauts X` is a mount for the grammar, but not for whoever wrote it.
+    private static func refuseMistypedCommand(_ word: String) throws(CommandFailure) {
+        guard !word.contains("/"), !word.contains(":"),
+            let near = Spelling.nearest(to: word, among: RootCommand.commandNames)
+        else { return }
+        throw CommandFailure(
+            "unknown command '\(word)'; did you mean 'apusfs \(near)'?", status: .usage)
+    }
+}

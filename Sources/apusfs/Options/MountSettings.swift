@@ -1,0 +1,51 @@
+import Codecs
+
+/// Everything that can be set about one mount, with the values that hold when nothing is said.
+///
+/// The mount command, `-o` and fstab all fill it through `MountOption.all`; the process in the
+/// background receives it as JSON.
+struct MountSettings: Equatable, Sendable, Codable {
+    enum AccessTimes: String, Sendable, Codable {
+        case noatime, relatime, strictatime
+    }
+
+    var volume = MountSettings.standardVolume
+    /// For a new volume and, from then on, for new blocks; nil leaves what the volume has.
+    var codec: Codec?
+    /// For a new volume; nil leaves what the volume has.
+    var blockSizeBytes: Int?
+
+    var cacheBytes = 256 << 20
+    /// Workers that serve requests of the kernel.
+    var threads = 8
+    /// Connections to the server for each kind of traffic.
+    var connections = 4
+    var splice = false
+    var cloneDescriptor = false
+
+    var isReadOnly = false
+    var accessTimes = AccessTimes.relatime
+    var allowOther = false
+    var attributeTimeout = TimeSpan(milliseconds: 1_000)
+    var entryTimeout = TimeSpan(milliseconds: 1_000)
+    var flushInterval = TimeSpan(milliseconds: 1_000)
+    var ioTimeout = TimeSpan(milliseconds: 30_000)
+
+    /// Mount over a directory that is not empty, which hides what it holds.
+    var allowNonEmpty = false
+
+    var passwordFile: String?
+    var logFile: String?
+    var pidFile: String?
+    var isForeground = false
+    var isDebug = false
+
+    /// Options for libfuse and the kernel, handed on as they are: `nosuid`, `fsname=...`.
+    var fuseOptions: [String] = []
+
+    static let standardVolume = "apusfs"
+
+    static let cacheRange = (4 << 20)...(1 << 44)
+    static let threadRange = 1...256
+    static let connectionRange = 1...64
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+
+/// Chooses the grammar by the name the program was called with, runs the command, and turns what it
+/// throws into one line and an exit status.
+enum Dispatch {
+    /// mount(8) looks for these under /sbin.
+    static let helperNames = ["mount.apusfs", "mount.fuse.apusfs"]
+
+    static func run(_ arguments: [String]) -> Int32 {
+        let rest = Array(arguments.dropFirst())
+        do {
+            var command = try RootCommand.parseAsRoot(rest)
+            try command.run()
+            return ExitStatus.success.rawValue
+        } catch let failure as CommandFailure {
+            Console.error(withoutSecrets(failure.message, of: rest))
+            return failure.status.rawValue
+        } catch {
+            return report(error, of: rest)
+        }
+    }
+
+    /// Help goes to standard output, whole; a mistake is one line.
+    private static func report(_ error: any Error, of arguments: [String]) -> Int32 {
+        if RootCommand.exitCode(for: error).isSuccess {
+            Console.print(RootCommand.fullMessage(for: error))
+            return ExitStatus.success.rawValue
+        }
+        let message = RootCommand.message(for: error)
+            .split(whereSeparator: \.isNewline).joined(separator: " ")
+        Console.error("\(withoutSecrets(message, of: arguments)) ('apusfs --help' shows how)")
+        return ExitStatus.usage.rawValue
+    }
+
+    /// A message about an argument must not repeat the password in it.
+    static func withoutSecrets(_ message: String, of arguments: [String]) -> String {
+        let secrets = arguments.compactMap { argument -> String? in
+            ArgumentVeil.secretBytes(of: argument).map { range in
+                String(decoding: Array(argument.utf8)[range], as: UTF8.self)
+            }
+        }
+        return SecretScrubber.scrub(message, of: secrets)
+    }
+}
