@@ -1,0 +1,77 @@
+public import Primitives
+
+// Every function here but `throttle` is called while the owner's inode stripe is held exclusively.
+extension BlockCache {
+    /// Copies `bytes` into the block at `position` and marks them dirty. Never fetches the rest of the block.
+    ///
+    /// `baseIsAbsent`: the store certainly holds nothing under that address; all other bytes are zeros then,
+    /// unless the cache knows better. Waits for memory when all blocks are dirty or pinned; EIO when
+    /// there is none for too long (nothing of this call happened then). The bytes lie within the block.
+    public func write(
+        _ address: BlockAddress, owner: InodeID, at position: Int, bytes: UnsafeRawBufferPointer,
+        baseIsAbsent: Bool
+    ) throws(Errno) {
+        try change(
+            address, owner: owner, range: position..<position + bytes.count,
+            content: .bytes(bytes), baseIsAbsent: baseIsAbsent)
+    }
+
+    /// The same with zero bytes.
+    public func writeZeros(
+        _ address: BlockAddress, owner: InodeID, range: Range<Int>, baseIsAbsent: Bool
+    ) throws(Errno) {
+        try change(
+            address, owner: owner, range: range, content: .zeros, baseIsAbsent: baseIsAbsent)
+    }
+
+    private func change(
+        _ address: BlockAddress, owner: InodeID, range: Range<Int>, content: CacheShard.Content,
+        baseIsAbsent: Bool
+    ) throws(Errno) {
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= settings.blockSize.bytes,
+            "a write stays within its block")
+        if range.isEmpty { return }
+        let hash = address.mixed
+        let wasPressed = isPressed
+        var spare = BlockPool.none
+        defer { giveBack(spare) }
+        while true {
+            let isDone = withShard(of: hash) { shard in
+                shard.write(
+                    address, hash: hash, owner: owner, range: range, content: content,
+                    baseIsAbsent: baseIsAbsent, spare: &spare)
+            }
+            if isDone { break }
+            spare = try obtainSlot(near: hash)
+        }
+        if !wasPressed, isPressed { flusher.wake() }
+    }
+
+    private var isPressed: Bool {
+        pressure.isPressed(dirtyBytes: owners.dirtyBytes, dirtyBlocks: owners.dirtyBlocks)
+    }
+
+    /// Slows a writer as dirty bytes near the limit, and makes it wait at the limit until a flush made room,
+    /// at most `waitLimitMilliseconds`. Called before the write and without any stripe, because
+    /// the flush that makes room may need it.
+    public func throttle(incoming bytes: Int) {
+        switch slowing(bytes) {
+        case .pass: return
+        case .delay(let nanoseconds):
+            let end = Deadline(
+                monotonicNanoseconds: Deadline.now.monotonicNanoseconds + nanoseconds)
+            let _: Bool? = room.wait(until: end) { _ in slowing(bytes) == .pass ? true : nil }
+        case .waitForRoom:
+            flusher.wake()
+            let _: Bool? = room.wait(until: waitDeadline) { _ in
+                slowing(bytes) == .waitForRoom ? nil : true
+            }
+        }
+    }
+
+    private func slowing(_ bytes: Int) -> DirtyPressure.Slowing {
+        pressure.slowing(
+            dirtyBytes: owners.dirtyBytes, dirtyBlocks: owners.dirtyBlocks, incoming: bytes)
+    }
+}

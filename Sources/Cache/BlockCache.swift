@@ -1,0 +1,130 @@
+public import Primitives
+import Synchronization
+public import Telemetry
+
+/// The block cache of one mounted volume. See Cache.swift for its invariants and lock ranks.
+///
+/// The source is held strongly. Whoever calls `startFlusher` or `prefetch` calls `stop` before letting go.
+public final class BlockCache: @unchecked Sendable {
+    /// How often a read plans anew because what it loaded was forgotten meanwhile.
+    static let planLimit = 64
+
+    let settings: CacheSettings
+    let source: any BlockSource
+    let metrics: Metrics
+    let pool: BlockPool
+    let owners = OwnerTable()
+    let pressure: DirtyPressure
+    let flusher: Flusher
+    let prefetcher = Prefetcher()
+    /// Changes whenever memory or room for dirty bytes may have become free.
+    let room = Monitor<UInt64>(0)
+    /// Threads that wait for memory; while there are none, unpinning tells nobody.
+    let memoryWaiters = Atomic<Int>(0)
+
+    // SAFETY: allocated in init, freed in deinit; each shard guards itself.
+    private let shards: UnsafeMutablePointer<Locked<CacheShard>>
+    let shardCount: Int
+
+    public init(settings: CacheSettings, source: any BlockSource, metrics: Metrics) {
+        self.settings = settings
+        self.source = source
+        self.metrics = metrics
+        let pool = BlockPool(blockBytes: settings.blockSize.bytes, capacity: settings.blockCount)
+        self.pool = pool
+        pressure = DirtyPressure(settings: settings)
+        flusher = Flusher(
+            owners: owners, pressure: pressure, ageMilliseconds: settings.dirtyAgeMilliseconds)
+        shardCount = settings.effectiveShardCount
+        shards = .allocate(capacity: shardCount)
+        for index in 0..<shardCount {
+            (shards + index).initialize(
+                to: Locked(
+                    CacheShard(
+                        index: index, pool: pool, owners: owners,
+                        nominalCount: settings.blockCount / shardCount)))
+        }
+    }
+
+    deinit {
+        for index in 0..<shardCount { shards[index].withLock { $0.destroy() } }
+        shards.deinitialize(count: shardCount)
+        shards.deallocate()
+    }
+
+    /// Runs `body` under the lock of the shard that holds `address`.
+    func withShard<Result, Failure: Error>(
+        of hash: UInt64, _ body: (inout CacheShard) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try shards[Int(truncatingIfNeeded: hash) & (shardCount - 1)].withLock(body)
+    }
+
+    func withShard<Result, Failure: Error>(
+        at index: Int, _ body: (inout CacheShard) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try shards[index].withLock(body)
+    }
+
+    var waitDeadline: Deadline { .after(milliseconds: settings.waitLimitMilliseconds) }
+
+    // MARK: Memory
+
+    /// A slot: a free one, else that of a clean block of this shard or another. `nil` when all blocks are
+    /// dirty, pinned or being loaded (with `beyondCapacity`: and the overflow is used up).
+    func takeSlot(near hash: UInt64, beyondCapacity: Bool) -> BlockPool.Slot? {
+        if let slot = pool.take() { return slot }
+        let first = Int(truncatingIfNeeded: hash) & (shardCount - 1)
+        for distance in 0..<shardCount {
+            let index = (first + distance) & (shardCount - 1)
+            if let slot = withShard(at: index, { $0.evict() }) {
+                metrics.add(.cacheEvictions)
+                return slot
+            }
+        }
+        return beyondCapacity ? pool.take(beyondCapacity: true) : nil
+    }
+
+    /// The same, waiting for memory; EIO when there is none for too long.
+    func obtainSlot(near hash: UInt64) throws(Errno) -> BlockPool.Slot {
+        if let slot = takeSlot(near: hash, beyondCapacity: true) { return slot }
+        let deadline = waitDeadline
+        memoryWaiters.add(1, ordering: .sequentiallyConsistent)
+        defer { memoryWaiters.subtract(1, ordering: .sequentiallyConsistent) }
+        while true {
+            let seen = room.withLock { $0 }
+            if let slot = takeSlot(near: hash, beyondCapacity: true) { return slot }
+            flusher.wake()
+            let changed: Bool? = room.wait(until: deadline) { $0 == seen ? nil : true }
+            if changed == nil { throw .ioError }
+        }
+    }
+
+    /// Gives a slot back that was not used.
+    func giveBack(_ slot: BlockPool.Slot) {
+        if slot == BlockPool.none { return }
+        pool.give(slot)
+        announceMemory()
+    }
+
+    /// Wakes threads that wait for memory. Not under a shard's lock.
+    func announceMemory() {
+        if memoryWaiters.load(ordering: .sequentiallyConsistent) > 0 { announceRoom() }
+    }
+
+    /// Wakes threads that wait for memory or for fewer dirty bytes. Not under a shard's lock.
+    func announceRoom() { room.change { $0 &+= 1 } }
+
+    // MARK: Figures
+
+    /// Bytes that the store does not have yet, those of a flush in flight included.
+    public var dirtyBytes: Int { owners.dirtyBytes }
+
+    /// The same of one inode.
+    public func dirtyBytes(of owner: InodeID) -> Int { owners.dirtyBytes(of: owner) }
+
+    /// Block memory in use.
+    public var usedBytes: Int { pool.usedCount * settings.blockSize.bytes }
+
+    /// Block memory that is there at most, apart from the constant overflow.
+    public var capacityBytes: Int { pool.capacity * settings.blockSize.bytes }
+}

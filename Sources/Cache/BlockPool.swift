@@ -1,0 +1,129 @@
+import CLinux
+import Glibc
+import Primitives
+import Synchronization
+
+/// The memory of all cached blocks: one reserved piece of address space, handed out in slots of one block.
+///
+/// Pages come to life when they are first written, so resident memory follows use. A slot that is given
+/// back is the first to be handed out again (it is warm). Beyond `capacity` there are
+/// `overflowBytes` more for blocks that a request cannot do without while all others are dirty or pinned;
+/// their pages go back to the system at once when they are released.
+///
+/// Rank: its lock is the innermost one; shard locks are held while it is taken.
+final class BlockPool: @unchecked Sendable {
+    typealias Slot = Int32
+    static let none: Slot = -1
+
+    /// The stated constant by which block memory may exceed the cache's capacity: every worker thread can
+    /// hold a request of 1 MiB.
+    static let overflowBytes = 64 * 1_048_576
+
+    private struct State {
+        /// Slots whose pages are resident, most recently used last.
+        var warm: [Slot] = []
+        /// Slots whose pages were given back to the system.
+        var cold: [Slot] = []
+        /// Slots from here on were never used.
+        var firstFresh: Slot = 0
+        var usedCount = 0
+    }
+
+    let blockBytes: Int
+    let capacity: Int
+    let totalCount: Int
+    let slots: SlotMemory
+    private let state = Locked(State())
+    /// How many slots beyond `capacity` are in use; read without the lock as a hint.
+    private let excess = Atomic<Int>(0)
+
+    init(blockBytes: Int, capacity: Int) {
+        self.blockBytes = blockBytes
+        self.capacity = capacity
+        totalCount = capacity + max(1, Self.overflowBytes / blockBytes)
+        slots = SlotMemory(blockBytes: blockBytes, count: totalCount)
+    }
+
+    deinit { slots.destroy() }
+
+    /// A free slot, or `nil` when the capacity (with `beyondCapacity`: the overflow, too) is used up.
+    func take(beyondCapacity: Bool = false) -> Slot? {
+        state.withLock { state in
+            guard state.usedCount < (beyondCapacity ? totalCount : capacity) else { return nil }
+            state.usedCount += 1
+            excess.store(max(0, state.usedCount - capacity), ordering: .relaxed)
+            if let slot = state.warm.popLast() { return slot }
+            if let slot = state.cold.popLast() { return slot }
+            defer { state.firstFresh += 1 }
+            return state.firstFresh
+        }
+    }
+
+    /// Takes a slot back. Nobody reads or writes it any more.
+    func give(_ slot: Slot) {
+        state.withLock { state in
+            precondition(state.usedCount > 0, "a slot is given back once")
+            state.usedCount -= 1
+            excess.store(max(0, state.usedCount - capacity), ordering: .relaxed)
+            if state.usedCount + state.warm.count < capacity {
+                state.warm.append(slot)
+            } else {
+                slots.releasePages(of: slot)
+                state.cold.append(slot)
+            }
+        }
+    }
+
+    /// Whether clean blocks should go because more than the capacity is in use. A hint.
+    var isBeyondCapacity: Bool { excess.load(ordering: .relaxed) > 0 }
+
+    var usedCount: Int { state.withLock { $0.usedCount } }
+}
+
+/// Where the slots lie, as plain pointers that cost nothing to copy. Owned by `BlockPool`.
+struct SlotMemory: @unchecked Sendable {
+    let blockBytes: Int
+    /// One block of zeros, for all holes.
+    let zeros: UnsafeRawBufferPointer
+    // SAFETY: mapped in init and unmapped by the pool's deinit. A slot's bytes belong to whoever took it.
+    private let base: UnsafeMutableRawPointer
+    private let mappedBytes: Int
+    /// Readers and flushes that use a slot. Guarded by the lock of the shard that holds the slot.
+    let pins: UnsafeMutablePointer<Int32>
+    /// No block stands in the slot any more: whoever unpins it last gives it back. Guarded as `pins`.
+    let isOrphan: UnsafeMutablePointer<Bool>
+
+    fileprivate init(blockBytes: Int, count: Int) {
+        self.blockBytes = blockBytes
+        mappedBytes = blockBytes * (count + 1)
+        let mapped = mmap(
+            nil, mappedBytes, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let mapped, mapped != UnsafeMutableRawPointer(bitPattern: -1) else {
+            preconditionFailure(
+                "the system refused \(mappedBytes) bytes of address space for the cache")
+        }
+        base = mapped
+        apusfs_advise_huge_pages(base, blockBytes * count)
+        // The last block is never written.
+        zeros = UnsafeRawBufferPointer(start: base + blockBytes * count, count: blockBytes)
+        pins = .allocate(capacity: count)
+        pins.initialize(repeating: 0, count: count)
+        isOrphan = .allocate(capacity: count)
+        isOrphan.initialize(repeating: false, count: count)
+    }
+
+    fileprivate func destroy() {
+        munmap(base, mappedBytes)
+        pins.deallocate()
+        isOrphan.deallocate()
+    }
+
+    func memory(of slot: BlockPool.Slot) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base + Int(slot) * blockBytes, count: blockBytes)
+    }
+
+    fileprivate func releasePages(of slot: BlockPool.Slot) {
+        madvise(base + Int(slot) * blockBytes, blockBytes, MADV_DONTNEED)
+    }
+}
