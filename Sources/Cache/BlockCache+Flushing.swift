@@ -11,11 +11,17 @@ extension BlockCache {
     /// it is stored. EIO when that takes too long. Each block of a non-empty answer is passed to
     /// `finishFlush` exactly once; until the last one was, nobody else can flush or truncate the inode.
     ///
+    /// `startingAt` leaves out the blocks before it: whoever asks again behind the last block taken sweeps
+    /// over the file once, however fast a writer makes blocks dirty that were stored already.
+    ///
     /// A taken block can be read and written meanwhile.
-    public func takeDirty(owner: InodeID, limitBytes: Int) throws(Errno) -> [DirtyBlock] {
+    public func takeDirty(
+        owner: InodeID, startingAt first: BlockIndex = BlockIndex(0), limitBytes: Int
+    ) throws(Errno) -> [DirtyBlock] {
         guard owners.acquireFlushRight(of: owner, until: waitDeadline) else { throw .ioError }
         let now = Deadline.now.monotonicNanoseconds
-        let addresses = owners.dirtyBlocks(of: owner).sorted { left, right in
+        let all = owners.dirtyBlocks(of: owner)
+        let addresses = all.filter { $0.index >= first }.sorted { left, right in
             (left.data.rawValue, left.index.rawValue) < (right.data.rawValue, right.index.rawValue)
         }
         var blocks: [DirtyBlock] = []
@@ -34,7 +40,7 @@ extension BlockCache {
         } else {
             owners.flushBegan(
                 of: owner, blockCount: blocks.count,
-                tookAllAt: blocks.count == addresses.count ? now : nil)
+                tookAllAt: blocks.count == all.count ? now : nil)
         }
         return blocks
     }

@@ -48,6 +48,9 @@ public struct DirtyBlock: @unchecked Sendable {
     let owner: InodeID
     let copy: SideCopy?
 
+    /// How many bytes are dirty.
+    public var dirtyByteCount: Int { ranges.reduce(0) { $0 + $1.count } }
+
     /// The bytes of one of `ranges`, or of a part of it.
     public func bytes(of range: Range<Int>) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: memory[range])

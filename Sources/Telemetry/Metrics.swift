@@ -3,7 +3,6 @@
 // Counters are sharded by thread so that two workers never write the same cache line; a reader sums the
 // shards. There is one instance for each process, made by the CLI and handed down.
 
-public import Primitives
 import Synchronization
 
 /// Everything that is counted. The raw value is the name in the Prometheus text format, without the
@@ -42,7 +41,8 @@ public enum Metric: String, CaseIterable, Sendable {
         case .storeReceivedBytes: "Bytes received from the store."
         case .storeReconnects: "Connections to the store that were made again."
         case .batchesCommitted: "Metadata batches that happened."
-        case .batchConditionsFailed: "Metadata batches that met a changed store and were decided anew."
+        case .batchConditionsFailed:
+            "Metadata batches that met a changed store and were decided anew."
         case .cacheHits: "Block reads answered from the cache."
         case .cacheMisses: "Block reads that went to the store."
         case .cacheEvictions: "Blocks that made room for others."

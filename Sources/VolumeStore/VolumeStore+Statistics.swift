@@ -8,6 +8,13 @@ public struct StoredStatistics: Sendable, Equatable {
     /// Bytes of stored blocks, before compression.
     public var storedBytes: UInt64
     public var store: StoreStatus
+
+    /// Bytes of memory that the store uses.
+    public var usedBytes: UInt64 { store.usedBytes }
+    /// Bytes of memory that the store may use: its own limit, or else what its machine has.
+    public var capacityBytes: UInt64 {
+        store.limitBytes != 0 ? store.limitBytes : store.machineBytes
+    }
 }
 
 extension VolumeStore {

@@ -1,0 +1,57 @@
+import FileSystem
+import Primitives
+
+/// Open files or directories by the number that the kernel passes back.
+final class HandleTable<Item: AnyObject & Sendable>: Sendable {
+    private static var shardCount: UInt64 { 16 }
+
+    private struct Contents {
+        var items: [UInt64: Item] = [:]
+        var next: UInt64
+    }
+
+    private final class Shard: Sendable {
+        let contents: Locked<Contents>
+
+        init(first: UInt64) { contents = Locked(Contents(next: first)) }
+    }
+
+    private let shards: [Shard]
+
+    init() {
+        // Numbers of shard n are n + 16, n + 32, …: the low bits lead back, and 0 is no handle.
+        shards = (0..<Self.shardCount).map { Shard(first: $0 + Self.shardCount) }
+    }
+
+    /// `hint` spreads handles over the shards.
+    func insert(_ item: Item, hint: InodeID) -> HandleID {
+        let shard = shards[Int(hint.rawValue % Self.shardCount)]
+        return shard.contents.withLock { contents in
+            let number = contents.next
+            contents.next += Self.shardCount
+            contents.items[number] = item
+            return HandleID(number)
+        }
+    }
+
+    /// EBADF for a number that was never given out or was removed.
+    func item(_ handle: HandleID) throws(Errno) -> Item {
+        let found = shards[Int(handle.rawValue % Self.shardCount)].contents.withLock {
+            $0.items[handle.rawValue]
+        }
+        guard let found else { throw .badFileDescriptor }
+        return found
+    }
+
+    @discardableResult
+    func remove(_ handle: HandleID) -> Item? {
+        shards[Int(handle.rawValue % Self.shardCount)].contents.withLock {
+            $0.items.removeValue(forKey: handle.rawValue)
+        }
+    }
+
+    /// All items of this moment.
+    func snapshot() -> [Item] {
+        shards.flatMap { shard in shard.contents.withLock { Array($0.items.values) } }
+    }
+}

@@ -1,0 +1,157 @@
+import FileSystem
+import Primitives
+import VolumeStore
+
+/// What this mount knows of one inode: the stored record, and what is newer here than in the store.
+final class InodeState: Sendable {
+    let id: InodeID
+    private let facts: Locked<Facts>
+
+    /// The part that changes.
+    struct Facts {
+        /// The record as the store would have it if everything pending were stored.
+        var record: InodeRecord
+        /// Nothing has said since the last fetch that the record is out of date.
+        var isFresh: Bool
+        /// Size, times or permissions that a flush has still to commit.
+        var pending = PendingAttributes()
+        /// Blocks may be dirty or attributes pending.
+        var isDirty = false
+        /// Moves with each write, so that a flush knows whether it has stored the last one.
+        var writeSequence: UInt64 = 0
+        var openCount = 0
+        /// The last name is gone; this session keeps the inode until the last close.
+        var isOrphan = false
+        /// The record is gone from the store.
+        var isRemoved = false
+        /// The pages that the kernel caches are still right.
+        var kernelPagesAreValid = false
+        /// Moves when an entry of this directory changes.
+        var entryVersion: UInt64 = 0
+        /// A `security.capability` attribute has been looked for and is not there.
+        var hasNoCapability = false
+    }
+
+    init(record: InodeRecord, isFresh: Bool) {
+        id = record.id
+        facts = Locked(Facts(record: record, isFresh: isFresh))
+    }
+
+    /// Runs `body` with the facts. It is a short leaf: no store, no cache, no other lock.
+    func withFacts<Result>(_ body: (inout Facts) -> Result) -> Result {
+        facts.withLock(body)
+    }
+
+    var record: InodeRecord { withFacts { $0.record } }
+}
+
+/// Attributes that writes and reads have changed here and no flush has committed yet.
+struct PendingAttributes: Equatable {
+    /// The size that writes have raised the file to.
+    var size: UInt64?
+    var modificationTime: Timestamp?
+    var changeTime: Timestamp?
+    var accessTime: Timestamp?
+    /// After a write cleared setuid and setgid.
+    var permissions: UInt32?
+
+    var isEmpty: Bool { self == PendingAttributes() }
+}
+
+extension InodeState.Facts {
+    /// Takes over what was fetched, keeping what is newer here.
+    mutating func absorb(_ fetched: InodeRecord) {
+        var merged = fetched
+        if let size = pending.size { merged.size = max(merged.size, size) }
+        if let time = pending.modificationTime {
+            merged.modificationTime = max(merged.modificationTime, time)
+        }
+        if let time = pending.changeTime { merged.changeTime = max(merged.changeTime, time) }
+        if let time = pending.accessTime { merged.accessTime = max(merged.accessTime, time) }
+        if let permissions = pending.permissions { merged.permissions = permissions }
+        let isSameData =
+            merged.data == record.data && merged.size == record.size
+            && merged.modificationTime == record.modificationTime
+        if !isSameData { kernelPagesAreValid = false }
+        if merged.hasXattrs && !record.hasXattrs { hasNoCapability = false }
+        record = merged
+        isFresh = true
+        isRemoved = false
+    }
+
+    /// Nothing would be lost if the state were forgotten.
+    var isIdle: Bool { openCount == 0 && !isDirty && !isOrphan && pending.isEmpty }
+
+    /// Notes a write that reaches to `end` bytes.
+    mutating func noteWrite(end: UInt64, at time: Timestamp, clearsPrivileges: Bool) {
+        writeSequence &+= 1
+        isDirty = true
+        if end > record.size {
+            record.size = end
+            pending.size = end
+        }
+        noteChange(at: time)
+        if clearsPrivileges { clearPrivileges() }
+    }
+
+    /// The contents changed at `time`.
+    mutating func noteChange(at time: Timestamp) {
+        record.modificationTime = time
+        record.changeTime = time
+        pending.modificationTime = time
+        pending.changeTime = time
+    }
+
+    /// What a write does to setuid and setgid: the latter only where the group may execute
+    /// (chmod(2), inode(7)).
+    mutating func clearPrivileges() {
+        let kept = record.permissionsWithoutPrivileges
+        guard kept != record.permissions else { return }
+        record.permissions = kept
+        pending.permissions = kept
+    }
+
+    /// A batch carried `committed` to the store: what is pending now and was already in it, is not
+    /// pending any more.
+    mutating func settle(_ committed: PendingAttributes) {
+        if pending.size == committed.size { pending.size = nil }
+        if pending.modificationTime == committed.modificationTime { pending.modificationTime = nil }
+        if pending.changeTime == committed.changeTime { pending.changeTime = nil }
+        if pending.accessTime == committed.accessTime { pending.accessTime = nil }
+        if pending.permissions == committed.permissions { pending.permissions = nil }
+    }
+}
+
+extension InodeRecord {
+    /// Permissions after setuid, and setgid of what the group may execute, are cleared. Directories
+    /// keep theirs.
+    var permissionsWithoutPrivileges: UInt32 {
+        guard kind != .directory else { return permissions }
+        var kept = permissions & ~0o4000
+        if kept & 0o010 != 0 { kept &= ~0o2000 }
+        return kept
+    }
+
+    /// What stat(2) shows.
+    func attributes(blockSize: BlockSize) -> Attributes {
+        let storedBytes = storedBlocks.multipliedReportingOverflow(by: UInt64(blockSize.bytes))
+        let roundedSize = size > UInt64(Int64.max) - 4_096 ? size : (size + 4_095) & ~4_095
+        let shownSize: UInt64 =
+            switch kind {
+            case .symbolicLink: UInt64(target.count)
+            case .directory: 4_096
+            case .regular, .fifo, .socket, .characterDevice, .blockDevice: size
+            }
+        let sectors: UInt64 =
+            switch kind {
+            case .regular: min(storedBytes.partialValue, roundedSize) / 512
+            case .directory: 8
+            case .symbolicLink, .fifo, .socket, .characterDevice, .blockDevice: 0
+            }
+        return Attributes(
+            inode: id, kind: kind, permissions: permissions, linkCount: linkCount,
+            userID: userID, groupID: groupID, device: device, size: shownSize,
+            storedSectors: sectors, preferredIOBytes: UInt32(blockSize.bytes),
+            accessTime: accessTime, modificationTime: modificationTime, changeTime: changeTime)
+    }
+}

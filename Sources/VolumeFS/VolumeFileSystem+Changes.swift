@@ -1,0 +1,105 @@
+import Cache
+import FileSystem
+import Logging
+import Primitives
+import Telemetry
+import VolumeStore
+
+// What other mounts changed. Called from a thread of the store's own, never from a request: the kernel
+// is told with no lock held.
+extension VolumeFileSystem {
+    func apply(_ change: RemoteChange) {
+        metrics.add(.invalidationsReceived)
+        switch change {
+        case .attributes(let inode):
+            expire(inode)
+            tellKernel { $0.invalidateInode(inode, range: nil) }
+        case .entry(let parent, let name):
+            expireEntry(parent: parent, name: name)
+            tellKernel { $0.invalidateEntry(parent: parent, name: name) }
+        case .data(let inode, let data, let blocks):
+            expire(inode)
+            expireData(inode, data, blocks)
+        case .removed(let inode):
+            expire(inode)
+            keepIfOpen(inode)
+            tellKernel { $0.invalidateInode(inode, range: nil) }
+        case .everything:
+            expireEverything()
+        case .sessions:
+            break
+        }
+    }
+
+    private func tellKernel(_ body: (any KernelNotifier) -> Void) {
+        if let notifier = notifier.withLock({ $0 }) { body(notifier) }
+    }
+
+    private func expire(_ inode: InodeID) {
+        generations.bump(inode)
+        inodes.state(of: inode)?.withFacts { facts in
+            facts.isFresh = false
+            facts.hasNoCapability = false
+        }
+    }
+
+    private func expireEntry(parent: InodeID, name: [UInt8]) {
+        generations.bump(parent)
+        entries.remove(parent: parent, name: name)
+        inodes.state(of: parent)?.withFacts { facts in
+            facts.isFresh = false
+            facts.entryVersion &+= 1
+        }
+    }
+
+    private func expireData(_ inode: InodeID, _ data: DataID, _ blocks: Range<UInt64>) {
+        inodes.state(of: inode)?.withFacts { $0.kernelPagesAreValid = false }
+        cache.invalidate(data, blocks: blocks)
+        let size = UInt64(blockSize.bytes)
+        let start = blocks.lowerBound.multipliedReportingOverflow(by: size)
+        let end = blocks.upperBound.multipliedReportingOverflow(by: size)
+        let range =
+            (start.overflow ? .max : start.partialValue)..<(end.overflow ? .max : end.partialValue)
+        tellKernel { $0.invalidateInode(inode, range: range) }
+    }
+
+    /// Another mount took the last name of an inode that a program here has open: this session claims
+    /// it, so that it lives until the last close.
+    private func keepIfOpen(_ inode: InodeID) {
+        guard let state = inodes.state(of: inode) else { return }
+        let isOpen = state.withFacts { $0.openCount > 0 && $0.record.kind == .regular }
+        guard isOpen else { return }
+        do throws(Errno) {
+            try store.claimOrphan(inode)
+            state.withFacts { facts in
+                facts.isOrphan = true
+                facts.record.linkCount = 0
+            }
+        } catch {
+            // Gone before this mount could say that it is in use; what is cached of it can still be read.
+            state.withFacts { facts in
+                facts.isRemoved = true
+                facts.record.linkCount = 0
+            }
+            logger.warning(
+                "an open file was deleted by another mount",
+                metadata: ["inode": "\(inode)", "error": "\(error)"])
+        }
+    }
+
+    /// Messages may have been lost: nothing that was cached before now is believed.
+    private func expireEverything() {
+        generations.bumpAll()
+        entries.removeAll()
+        cache.invalidateAll()
+        for state in inodes.snapshot() {
+            state.withFacts { facts in
+                facts.isFresh = false
+                facts.kernelPagesAreValid = false
+                facts.hasNoCapability = false
+                facts.entryVersion &+= 1
+            }
+            tellKernel { $0.invalidateInode(state.id, range: 0..<UInt64(Int64.max)) }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+public import FileSystem
+public import Primitives
+import VolumeStore
+
+extension VolumeFileSystem {
+    public func lookup(
+        _ caller: Caller, parent: InodeID, name: FileName
+    ) throws(Errno) -> EntryAnswer {
+        if let state = cachedChild(of: parent, name: name) {
+            inodes.addReference(state.id)
+            return answer(state)
+        }
+        let key = try checked(name)
+        if key == [UInt8(ascii: ".")] { return answer(try referencedState(of: parent)) }
+        let parentGeneration = generations.current(parent)
+        let record = try fetchChild(parent: parent, name: key)
+        entries.insert(parent: parent, name: key, inode: record.record.id) {
+            generations.current(parent) == parentGeneration
+        }
+        let state = inodes.install(record.record, addingReference: true) {
+            generations.current(record.record.id) == record.generation
+        }
+        return answer(state)
+    }
+
+    public func forget(_ inode: InodeID, count: UInt64) {
+        inodes.forget(inode, count: count)
+    }
+
+    /// The state of a name's inode when both are known and fresh; no heap allocation, no store trip.
+    func cachedChild(of parent: InodeID, name: FileName) -> InodeState? {
+        guard let inode = entries.inode(parent: parent, name: name.bytes),
+            let state = inodes.state(of: inode)
+        else { return nil }
+        return state.withFacts { $0.isFresh && !$0.isRemoved } ? state : nil
+    }
+
+    /// What this mount believes of a name, without asking the store.
+    func believedChild(of parent: InodeID, name: [UInt8]) -> InodeRecord? {
+        guard let inode = entries.inode(parent: parent, name: name),
+            let state = inodes.state(of: inode)
+        else { return nil }
+        return state.record
+    }
+
+    /// One `lookup` of the store, with the generation under which the record may be believed. The
+    /// inode's number is not known before the answer, so its generation is read after it and the
+    /// parent's is what guards against a change in between: a record whose state exists and is fresh is
+    /// never replaced.
+    private func fetchChild(
+        parent: InodeID, name: [UInt8]
+    ) throws(Errno) -> (record: InodeRecord, generation: UInt64) {
+        if let known = entries.inode(parent: parent, name: name) {
+            let generation = generations.current(known)
+            let record = try store.lookup(parent: parent, name: name)
+            if record.id == known { return (record, generation) }
+        }
+        let all = generations.total
+        let record = try store.lookup(parent: parent, name: name)
+        // Anything that changed meanwhile makes the record suspect: the next look fetches it again.
+        let isSteady = generations.total == all
+        let generation = generations.current(record.id)
+        return (record, isSteady ? generation : generation &- 1)
+    }
+
+    /// The state of an inode that the kernel refers to, made from the store if need be.
+    func state(of inode: InodeID) throws(Errno) -> InodeState {
+        if let state = inodes.state(of: inode) { return state }
+        return try fetchedState(of: inode, addingReference: false)
+    }
+
+    private func referencedState(of inode: InodeID) throws(Errno) -> InodeState {
+        guard let state = inodes.state(of: inode) else {
+            return try fetchedState(of: inode, addingReference: true)
+        }
+        inodes.addReference(inode)
+        return state
+    }
+
+    private func fetchedState(
+        of inode: InodeID, addingReference: Bool
+    ) throws(Errno) -> InodeState {
+        let generation = generations.current(inode)
+        let record = try store.record(of: inode)
+        return inodes.install(record, addingReference: addingReference) {
+            generations.current(inode) == generation
+        }
+    }
+
+    /// The state with a record that the store has confirmed since the last change that was heard of.
+    func freshState(of inode: InodeID) throws(Errno) -> InodeState {
+        let state = try state(of: inode)
+        try refresh(state)
+        return state
+    }
+
+    /// Fetches the record unless it is fresh. An inode that is gone from the store but still open here
+    /// keeps what is known of it.
+    func refresh(_ state: InodeState) throws(Errno) {
+        // Another thread's change may overtake each fetch; after this many the last fetch stands.
+        let maximumRounds = 3
+        for round in 1...maximumRounds {
+            if state.withFacts({ $0.isFresh || $0.isRemoved }) { return }
+            let generation = generations.current(state.id)
+            let record: InodeRecord
+            do throws(Errno) {
+                record = try store.record(of: state.id)
+            } catch {
+                guard error == .stale else { throw error }
+                let isOpen = state.withFacts { facts in
+                    facts.isRemoved = true
+                    facts.record.linkCount = 0
+                    return facts.openCount > 0
+                }
+                if isOpen { return }
+                throw .stale
+            }
+            let isCurrent = generations.current(state.id) == generation
+            if isCurrent || round == maximumRounds {
+                state.withFacts { facts in
+                    facts.absorb(record)
+                    facts.isFresh = isCurrent
+                }
+                return
+            }
+        }
+    }
+
+    func answer(_ state: InodeState) -> EntryAnswer {
+        EntryAnswer(
+            attributes: state.record.attributes(blockSize: blockSize),
+            entryTimeoutSeconds: options.entryTimeoutSeconds,
+            attributesTimeoutSeconds: options.attributeTimeoutSeconds)
+    }
+}

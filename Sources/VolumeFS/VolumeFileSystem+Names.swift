@@ -1,0 +1,115 @@
+public import FileSystem
+public import Primitives
+import VolumeStore
+
+// What makes names: mknod, mkdir, symlink, link, create.
+extension VolumeFileSystem {
+    public func mknod(
+        _ caller: Caller, parent: InodeID, name: FileName, mode: UInt32, device: UInt32
+    ) throws(Errno) -> EntryAnswer {
+        guard let kind = FileKind(mode: mode), kind != .directory, kind != .symbolicLink else {
+            throw .invalid
+        }
+        let new = NewInode(
+            kind: kind, permissions: mode & 0o7777, userID: caller.userID, groupID: caller.groupID,
+            device: device, target: [], time: .now)
+        return answer(try make(new, in: parent, name: name))
+    }
+
+    public func mkdir(
+        _ caller: Caller, parent: InodeID, name: FileName, mode: UInt32
+    ) throws(Errno) -> EntryAnswer {
+        let new = NewInode(
+            kind: .directory, permissions: mode & 0o7777, userID: caller.userID,
+            groupID: caller.groupID, device: 0, target: [], time: .now)
+        return answer(try make(new, in: parent, name: name))
+    }
+
+    public func symlink(
+        _ caller: Caller, target: FileName, parent: InodeID, name: FileName
+    ) throws(Errno) -> EntryAnswer {
+        let maximumTargetBytes = 4_095
+        guard target.bytes.count <= maximumTargetBytes else { throw .nameTooLong }
+        let new = NewInode(
+            kind: .symbolicLink, permissions: 0o777, userID: caller.userID,
+            groupID: caller.groupID, device: 0, target: target.copied, time: .now)
+        return answer(try make(new, in: parent, name: name))
+    }
+
+    public func create(
+        _ caller: Caller, parent: InodeID, name: FileName, mode: UInt32, options: OpenOptions
+    ) throws(Errno) -> (EntryAnswer, OpenAnswer) {
+        let new = NewInode(
+            kind: .regular, permissions: mode & 0o7777, userID: caller.userID,
+            groupID: caller.groupID, device: 0, target: [], time: .now)
+        do throws(Errno) {
+            let state = try make(new, in: parent, name: name)
+            return (answer(state), opened(state, options: options))
+        } catch {
+            // Another mount was faster: without O_EXCL its file is the one to open.
+            guard error == .exists, !options.contains(.exclusive) else { throw error }
+        }
+        let entry = try lookup(caller, parent: parent, name: name)
+        do throws(Errno) {
+            guard entry.attributes.kind != .symbolicLink else { throw Errno.stale }
+            return (entry, try open(caller, inode: entry.attributes.inode, options: options))
+        } catch {
+            forget(entry.attributes.inode, count: 1)
+            throw error
+        }
+    }
+
+    public func link(
+        _ caller: Caller, inode: InodeID, newParent: InodeID, newName: FileName
+    ) throws(Errno) -> EntryAnswer {
+        try requireWritable()
+        let name = try checked(newName)
+        let time = Timestamp.now
+        let record = try store.link(inode, in: newParent, name: name, time: time)
+        generations.bump(newParent)
+        generations.bump(inode)
+        entries.insert(parent: newParent, name: name, inode: inode)
+        noteEntryChange(in: newParent, at: time)
+        let state = inodes.install(record, addingReference: true) { true }
+        state.withFacts { facts in
+            facts.record.linkCount = record.linkCount
+            facts.record.changeTime = max(facts.record.changeTime, record.changeTime)
+        }
+        return answer(state)
+    }
+
+    /// Makes an inode under a name: one batch. Counts one kernel reference.
+    private func make(
+        _ wanted: NewInode, in parent: InodeID, name: FileName
+    ) throws(Errno) -> InodeState {
+        try requireWritable()
+        let key = try checked(name)
+        var new = wanted
+        inherit(into: &new, from: try freshState(of: parent).record)
+        let record = try store.create(in: parent, name: key, new)
+        generations.bump(parent)
+        entries.insert(parent: parent, name: key, inode: record.id)
+        noteEntryChange(
+            in: parent, at: new.time, addedLinks: new.kind == .directory ? 1 : 0)
+        return inodes.install(record, addingReference: true) { true }
+    }
+
+    /// A setgid directory gives its group to what is made in it, and setgid to directories (mkdir(2),
+    /// inode(7)).
+    private func inherit(into new: inout NewInode, from parent: InodeRecord) {
+        guard parent.permissions & 0o2000 != 0 else { return }
+        new.groupID = parent.groupID
+        if new.kind == .directory { new.permissions |= 0o2000 }
+    }
+
+    /// An entry of a directory changed here at `time`: its times and link count follow without a fetch.
+    func noteEntryChange(in parent: InodeID, at time: Timestamp, addedLinks: Int = 0) {
+        guard let state = inodes.state(of: parent) else { return }
+        state.withFacts { facts in
+            facts.entryVersion &+= 1
+            facts.record.modificationTime = max(facts.record.modificationTime, time)
+            facts.record.changeTime = max(facts.record.changeTime, time)
+            facts.record.linkCount = UInt32(clamping: Int(facts.record.linkCount) + addedLinks)
+        }
+    }
+}

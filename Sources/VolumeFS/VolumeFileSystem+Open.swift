@@ -1,0 +1,101 @@
+import Cache
+public import FileSystem
+public import Primitives
+import VolumeStore
+
+extension VolumeFileSystem {
+    public func open(
+        _ caller: Caller, inode: InodeID, options: OpenOptions
+    ) throws(Errno) -> OpenAnswer {
+        if options.contains(.write) || options.contains(.truncate) { try requireWritable() }
+        let state = try stateForOpening(inode)
+        switch state.record.kind {
+        case .regular: break
+        case .directory: throw .isDirectory
+        case .symbolicLink, .fifo, .socket, .characterDevice, .blockDevice: throw .invalid
+        }
+        let answer = opened(state, options: options)
+        guard options.contains(.truncate) else { return answer }
+        do throws(Errno) {
+            try resize(
+                state, to: 0, clearsPrivileges: options.contains(.clearsPrivileges))
+        } catch {
+            close(answer.handle)
+            throw error
+        }
+        return answer
+    }
+
+    /// Close-to-open: what another mount's close has stored is seen by an open that follows. Alone, what
+    /// is known here is the truth; otherwise the store is asked.
+    private func stateForOpening(_ inode: InodeID) throws(Errno) -> InodeState {
+        let state = try state(of: inode)
+        if !store.isAlone { state.withFacts { $0.isFresh = false } }
+        try refresh(state)
+        return state
+    }
+
+    /// Counts one open and makes its handle.
+    func opened(_ state: InodeState, options: OpenOptions) -> OpenAnswer {
+        let pagesAreValid = state.withFacts { facts in
+            facts.openCount += 1
+            // From now on the kernel caches pages; whatever makes them wrong clears this.
+            defer { facts.kernelPagesAreValid = true }
+            return facts.kernelPagesAreValid
+        }
+        let handle = files.insert(OpenFile(state: state, options: options), hint: state.id)
+        var answer = OpenAnswer(handle: handle)
+        answer.keepsCache = pagesAreValid
+        answer.skipsFlush = !options.contains(.write)
+        return answer
+    }
+
+    public func flush(
+        _ caller: Caller, inode: InodeID, handle: HandleID, lockOwner: UInt64
+    ) throws(Errno) {
+        try flush(try files.item(handle).state)
+    }
+
+    public func fsync(
+        _ caller: Caller, inode: InodeID, handle: HandleID, dataOnly: Bool
+    ) throws(Errno) {
+        try flush(try files.item(handle).state)
+    }
+
+    /// Metadata changes are in the store when their call returns.
+    public func fsyncdir(
+        _ caller: Caller, inode: InodeID, handle: HandleID, dataOnly: Bool
+    ) throws(Errno) {}
+
+    public func release(
+        _ caller: Caller, inode: InodeID, handle: HandleID, lockOwner: UInt64, flush: Bool,
+        releaseFlock: Bool
+    ) {
+        close(handle)
+    }
+
+    /// Counts one open less. With the last one an inode without a name goes.
+    private func close(_ handle: HandleID) {
+        guard let file = files.remove(handle) else { return }
+        let state = file.state
+        let orphan: InodeRecord? = state.withFacts { facts in
+            facts.openCount -= 1
+            guard facts.openCount == 0, facts.isOrphan || facts.isRemoved else { return nil }
+            defer {
+                facts.isOrphan = false
+                facts.isRemoved = true
+                facts.isDirty = false
+                facts.pending = PendingAttributes()
+            }
+            return facts.isOrphan ? facts.record : nil
+        }
+        guard let orphan else { return }
+        // A flush in flight ends before the inode goes; none starts, since nothing is dirty any more.
+        flushStripes.withExclusive(state.id) {
+            cache.discard(
+                orphan.data, owner: state.id, blockCount: orphan.allocatedBlocks)
+            store.removeOrphan(state.id)
+        }
+        inodes.remove(state.id)
+    }
+}

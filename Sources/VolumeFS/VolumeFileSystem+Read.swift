@@ -1,0 +1,123 @@
+import Cache
+public import FileSystem
+public import Primitives
+import Telemetry
+import VolumeStore
+
+extension VolumeFileSystem {
+    public func read(
+        _ caller: Caller, inode: InodeID, handle: HandleID, offset: FileOffset, count: Int,
+        sink: (UnsafeBufferPointer<UnsafeRawBufferPointer>) -> Void
+    ) throws(Errno) {
+        let file = try files.item(handle)
+        let state = file.state
+        try refresh(state)
+        // Room for as many pins as the request has pieces: on the stack for all but tiny blocks.
+        let room = RequestPlan(offset: offset, count: count, blockSize: blockSize).pieceCount
+        var failure: Errno?
+        withUnsafeTemporaryAllocation(of: PinnedBlock.self, capacity: room) { pins in
+            withUnsafeTemporaryAllocation(of: UnsafeRawBufferPointer.self, capacity: room) {
+                parts in
+                do throws(Errno) {
+                    let filled = try stripes.withShared(inode) { () throws(Errno) -> Int in
+                        try pinPieces(
+                            of: file, offset: offset, count: count, pins: pins, parts: parts)
+                    }
+                    sink(UnsafeBufferPointer(rebasing: parts[..<filled]))
+                    for index in 0..<filled { cache.unpin(pins[index]) }
+                    pins[..<filled].deinitialize()
+                } catch {
+                    failure = error
+                }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Pins what a request reads and writes down where it lies. Returns how many pieces there are. The
+    /// caller holds the inode's stripe.
+    private func pinPieces(
+        of file: OpenFile, offset: FileOffset, count: Int,
+        pins: UnsafeMutableBufferPointer<PinnedBlock>,
+        parts: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
+    ) throws(Errno) -> Int {
+        let (data, size) = file.state.withFacts { ($0.record.data, $0.record.size) }
+        guard offset.bytes < size else { return 0 }
+        let readable = Int(min(UInt64(count), size - offset.bytes))
+        metrics.add(.readBytes, UInt64(readable))
+        noteAccess(file.state)
+        let ahead = file.readAhead.withLock {
+            $0.decide(offset: offset, count: readable, blockSize: blockSize, fileSize: size)
+        }
+        let plan = RequestPlan(offset: offset, count: readable, blockSize: blockSize)
+        var filled = 0
+        for piece in plan {
+            let address = BlockAddress(data: data, index: piece.index)
+            guard let pin = cache.pin(address, piece.range) else { break }
+            (pins.baseAddress! + filled).initialize(to: pin)
+            parts[filled] = UnsafeRawBufferPointer(rebasing: pin.bytes[piece.range])
+            filled += 1
+        }
+        if filled == plan.pieceCount {
+            if let ahead {
+                cache.prefetch(ahead.map { BlockAddress(data: data, index: .init($0)) })
+            }
+            return filled
+        }
+        for index in 0..<filled { cache.unpin(pins[index]) }
+        pins[..<filled].deinitialize()
+        return try loadPieces(plan, of: data, ahead: ahead, pins: pins, parts: parts)
+    }
+
+    /// The slow case: something of the request is not in the cache. One trip for all that is missing
+    /// and the first part of the read-ahead window; the rest of the window follows by itself.
+    private func loadPieces(
+        _ plan: RequestPlan, of data: DataID, ahead: Range<UInt64>?,
+        pins: UnsafeMutableBufferPointer<PinnedBlock>,
+        parts: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
+    ) throws(Errno) -> Int {
+        let pieces = plan.map {
+            BlockPiece(address: BlockAddress(data: data, index: $0.index), range: $0.range)
+        }
+        let window = ahead.map { $0.map { BlockAddress(data: data, index: BlockIndex($0)) } } ?? []
+        let synchronousBytes = 1 << 20
+        let split = min(window.count, max(1, synchronousBytes / blockSize.bytes))
+        let loaded = try cache.pinLoading(pieces, ahead: Array(window[..<split]))
+        if split < window.count { cache.prefetch(Array(window[split...])) }
+        for (index, (pin, piece)) in zip(loaded, plan).enumerated() {
+            (pins.baseAddress! + index).initialize(to: pin)
+            parts[index] = UnsafeRawBufferPointer(rebasing: pin.bytes[piece.range])
+        }
+        return loaded.count
+    }
+
+    /// The access time follows by the mount's rule; it is stored later, by a thread of its own.
+    private func noteAccess(_ state: InodeState) {
+        guard options.accessTimes != .noatime, !options.isReadOnly else { return }
+        let now = Timestamp.now
+        let isNews = state.withFacts { facts in
+            guard options.accessTimes.update(facts.record, at: now) else { return false }
+            facts.record.accessTime = now
+            facts.pending.accessTime = now
+            facts.isDirty = true
+            return true
+        }
+        if isNews { lazyTimes.add(state.id) }
+    }
+}
+
+extension AccessTimes {
+    /// Whether a read at `now` changes the access time (mount(8), "relatime").
+    func update(_ record: InodeRecord, at now: Timestamp) -> Bool {
+        let dayNanoseconds: Int64 = 86_400_000_000_000
+        switch self {
+        case .noatime: return false
+        case .strictatime: return true
+        case .relatime:
+            return record.accessTime <= record.modificationTime
+                || record.accessTime <= record.changeTime
+                || now.nanoseconds.subtractingReportingOverflow(record.accessTime.nanoseconds)
+                    .partialValue >= dayNanoseconds
+        }
+    }
+}

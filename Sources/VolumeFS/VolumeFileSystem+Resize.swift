@@ -1,0 +1,55 @@
+import Cache
+import FileSystem
+import Primitives
+import VolumeStore
+
+extension VolumeFileSystem {
+    /// Gives a file another size (ftruncate(2)): one batch, after a flush of what was written.
+    func resize(_ state: InodeState, to size: UInt64, clearsPrivileges: Bool) throws(Errno) {
+        switch state.record.kind {
+        case .regular: break
+        case .directory: throw .isDirectory
+        case .symbolicLink, .fifo, .socket, .characterDevice, .blockDevice: throw .invalid
+        }
+        guard size <= FileOffset.maximum.bytes else { throw .fileTooLarge }
+        if state.record.hasXattrs { try dropCapability(of: state) }
+        try stripes.withExclusive(state.id) { () throws(Errno) in
+            try flushStripes.withExclusive(state.id) { () throws(Errno) in
+                try resizeHoldingStripes(state, to: size, clearsPrivileges: clearsPrivileges)
+            }
+        }
+    }
+
+    private func resizeHoldingStripes(
+        _ state: InodeState, to size: UInt64, clearsPrivileges: Bool
+    ) throws(Errno) {
+        // What stays of the file must be in the store before a size says that it is there. Nothing
+        // stays of a file that is cut to zero.
+        if size > 0 { try flushHoldingStripe(state) }
+        let before = state.record
+        let kept = before.permissionsWithoutPrivileges
+        let permissions = clearsPrivileges && kept != before.permissions ? kept : nil
+        let time = Timestamp.now
+        let after = try store.truncate(before, to: size, time: time, permissions: permissions)
+        generations.bump(state.id)
+        state.withFacts { facts in
+            facts.pending.size = nil
+            facts.pending.modificationTime = nil
+            facts.pending.changeTime = nil
+            if permissions != nil { facts.pending.permissions = nil }
+            var record = after
+            record.accessTime = max(record.accessTime, facts.record.accessTime)
+            facts.record = record
+        }
+        if after.data != before.data {
+            cache.discard(
+                before.data, owner: state.id, blockCount: before.allocatedBlocks)
+        } else if size < before.size {
+            cache.truncate(
+                before.data, owner: state.id, to: blockSize.block(containing: FileOffset(size)),
+                keeping: blockSize.position(of: FileOffset(size)),
+                blockCount: max(
+                    before.allocatedBlocks, blockSize.blockCount(forSize: before.size)))
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import Cache
+public import FileSystem
+public import Primitives
+import Telemetry
+import VolumeStore
+
+extension VolumeFileSystem {
+    public func write(
+        _ caller: Caller, inode: InodeID, handle: HandleID, offset: FileOffset,
+        payload: UnsafeRawBufferPointer, options: WriteOptions
+    ) throws(Errno) -> Int {
+        try requireWritable()
+        let file = try files.item(handle)
+        guard !payload.isEmpty else { return 0 }
+        guard offset < .maximum, UInt64(payload.count) <= FileOffset.maximum.bytes - offset.bytes
+        else { throw .fileTooLarge }
+        try refresh(file.state)
+        cache.throttle(incoming: payload.count)
+        let written = try stripes.withExclusive(inode) { () throws(Errno) -> Int in
+            try write(
+                payload, to: file.state, at: offset,
+                clearsPrivileges: options.contains(.clearsPrivileges))
+        }
+        metrics.add(.writtenBytes, UInt64(written))
+        if file.options.contains(.synchronous) { try flush(file.state) }
+        return written
+    }
+
+    /// Copies the payload into the cache. The caller holds the inode's stripe exclusively.
+    func write(
+        _ payload: UnsafeRawBufferPointer, to state: InodeState, at offset: FileOffset,
+        clearsPrivileges: Bool
+    ) throws(Errno) -> Int {
+        let end = offset.bytes + UInt64(payload.count)
+        let before = state.record
+        if before.hasStaleTail, end > before.size { try clearStaleTail(of: state) }
+        if before.hasXattrs { try dropCapability(of: state) }
+        // The size grows before the blocks are dirty: a flush that takes a block then always commits a
+        // size that covers it. Nobody reads meanwhile, since this holds the stripe.
+        state.withFacts {
+            $0.noteWrite(end: end, at: .now, clearsPrivileges: clearsPrivileges)
+        }
+        let record = state.record
+        var done = 0
+        for piece in RequestPlan(offset: offset, count: payload.count, blockSize: blockSize) {
+            let bytes = UnsafeRawBufferPointer(
+                rebasing: payload[piece.requestOffset..<piece.requestOffset + piece.range.count])
+            do throws(Errno) {
+                try cache.write(
+                    BlockAddress(data: record.data, index: piece.index), owner: state.id,
+                    at: piece.range.lowerBound, bytes: bytes,
+                    baseIsAbsent: piece.index.rawValue >= record.allocatedBlocks)
+            } catch {
+                undoGrowth(of: state, from: before.size, keeping: offset.bytes + UInt64(done))
+                guard done > 0 else { throw error }
+                return done
+            }
+            done += piece.range.count
+        }
+        return done
+    }
+
+    /// A write ended early: the file does not reach as far as it was meant to.
+    private func undoGrowth(of state: InodeState, from oldSize: UInt64, keeping end: UInt64) {
+        state.withFacts { facts in
+            guard facts.record.size > max(oldSize, end) else { return }
+            facts.record.size = max(oldSize, end)
+            if facts.pending.size != nil { facts.pending.size = facts.record.size }
+        }
+    }
+
+    /// A shrink of this file has not cleared all that lay behind its end, and the file is about to
+    /// grow over it. The caller holds the inode's stripe exclusively.
+    private func clearStaleTail(of state: InodeState) throws(Errno) {
+        try flushStripes.withExclusive(state.id) { () throws(Errno) in
+            let record = state.record
+            let cleared = try store.truncate(
+                record, to: record.size, time: record.modificationTime, permissions: nil)
+            generations.bump(state.id)
+            state.withFacts { facts in
+                facts.record.tail = cleared.tail
+                facts.record.extenderCrashed = cleared.extenderCrashed
+            }
+        }
+    }
+
+    /// The kernel leaves it to us (HANDLE_KILLPRIV_V2) to drop `security.capability` on each change of
+    /// a file's contents. Asked once, then remembered.
+    func dropCapability(of state: InodeState) throws(Errno) {
+        if state.withFacts({ $0.hasNoCapability }) { return }
+        do throws(Errno) {
+            try store.removeXattr(
+                state.id, name: [UInt8]("security.capability".utf8), time: .now)
+        } catch {
+            guard error == .noAttribute else { throw error }
+        }
+        state.withFacts { $0.hasNoCapability = true }
+    }
+}

@@ -1,0 +1,40 @@
+import Cache
+import Primitives
+
+/// When the access time of a file follows its being read.
+public enum AccessTimes: String, Sendable, CaseIterable {
+    /// Never.
+    case noatime
+    /// When it is not later than the last change, or a day old (mount(8)).
+    case relatime
+    /// Always.
+    case strictatime
+}
+
+/// How a volume is mounted.
+public struct VolumeOptions: Sendable {
+    public var cacheBytes = 512 << 20
+    /// `nil`: half of the cache.
+    public var dirtyLimitBytes: Int?
+    /// Dirty data is stored after this time at the latest.
+    public var flushIntervalMilliseconds = 5_000
+    public var attributeTimeoutSeconds = 1.0
+    public var entryTimeoutSeconds = 1.0
+    public var accessTimes = AccessTimes.relatime
+    public var isReadOnly = false
+    /// A power of two.
+    public var stripeCount = 1_024
+    /// How many inodes that are neither open nor dirty are remembered.
+    public var inodeStateLimit = 32_768
+    /// How many names are remembered.
+    public var entryLimit = 65_536
+
+    public init() {}
+
+    func cacheSettings(blockSize: BlockSize) -> CacheSettings {
+        CacheSettings(
+            blockSize: blockSize, capacityBytes: cacheBytes,
+            dirtyLimitBytes: dirtyLimitBytes ?? cacheBytes / 2,
+            dirtyAgeMilliseconds: flushIntervalMilliseconds)
+    }
+}
