@@ -1,0 +1,84 @@
+"""The vocabulary of a measurement: rows, samples, phases and scenarios."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report."""
+
+    name: str  # suite/what, as --row selects it
+    title: str
+    unit: str  # "MiB/s", "op/s" or "s"
+    quick: bool = True  # part of --quick
+
+    @property
+    def suite(self):
+        return self.name.split("/", 1)[0]
+
+    @property
+    def more_is_better(self):
+        return self.unit != "s"
+
+
+@dataclass
+class Sample:
+    """What one execution did."""
+
+    seconds: float
+    operations: int = 0
+    bytes: int = 0
+    p50_microseconds: float | None = None
+    p99_microseconds: float | None = None
+
+    def value(self, unit):
+        if unit == "s":
+            return self.seconds
+        return (self.bytes / 2**20 if unit == "MiB/s" else self.operations) / max(self.seconds, 1e-9)
+
+
+@dataclass
+class Place:
+    """Where a phase runs."""
+
+    system: object
+    directory: Path  # of this scenario and round, on the system
+    scratch: Path  # of this scenario, on the local disk
+    sizes: object
+    round: int
+
+
+@dataclass
+class Phase:
+    """One step of a scenario. `action` is timed and counted; nothing else is."""
+
+    row: Row
+    action: Callable[[Place], Sample]
+    prepare: Callable[[Place], None] | None = None
+    check: Callable[[Place, Sample], None] | None = None  # raises WrongData
+    cold: bool = False  # daemon restarted, caches dropped, after `prepare`
+    builds: bool = False  # later phases need what it leaves, so it runs even when not selected
+
+
+@dataclass
+class Scenario:
+    """Phases that share what the earlier ones made; each round starts in an empty directory."""
+
+    name: str
+    phases: list[Phase]
+    #: Once for each system before the first round, in a directory of its own: what is wrong, by row.
+    verify: Callable[[Place, set], dict] | None = None
+    setup: Callable[[Place], None] | None = None  # once for all systems: local material
+    rounds: int | None = None
+    quick: bool = field(default=True)
+
+    def select(self, wanted):
+        """The scenario with the phases up to the last wanted one, or `None`."""
+        chosen = [i for i, phase in enumerate(self.phases) if wanted(phase.row)]
+        if not chosen:
+            return None
+        keep = [p for i, p in enumerate(self.phases[: chosen[-1] + 1])
+                if i in chosen or p.builds]
+        return Scenario(self.name, keep, self.verify, self.setup, self.rounds, self.quick)

@@ -1,0 +1,9 @@
+"""The suites by the names that `--suite` takes. Each makes its scenarios for the given sizes."""
+
+from . import applications, fio, metadata
+
+SUITES = {
+    "fio": fio.scenarios,
+    "metadata": metadata.scenarios,
+    "applications": applications.scenarios,
+}

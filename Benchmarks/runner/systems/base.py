@@ -1,0 +1,121 @@
+"""What the runner needs from a system that it measures. A new peer is one more subclass."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from ..failures import Failed
+from ..processes import Child
+
+MOUNT_SECONDS = 20
+
+
+class System:
+    """A directory to work in, with whatever has to run so that it exists.
+
+    A subclass sets `title`, and implements `start` (once), `mount` (also after each `unmount`) and
+    `version`. It raises `Missing` from its initialiser when the machine lacks a program.
+    """
+
+    title = ""
+    #: True when the system stores its data in the run's redis-server.
+    uses_redis = False
+
+    def __init__(self, label, environment, flags=()):
+        self.label = label
+        self.environment = environment
+        self.flags = list(flags)
+        self.home = Path(environment.scratch) / label.replace("/", "_")
+        self.home.mkdir(parents=True)
+        self.path = self.home / "mount"
+        self.path.mkdir()
+        self.server = environment.server_for(label) if self.uses_redis else None
+        self.children = []
+
+    # What a subclass implements
+
+    def start(self):
+        """Makes the (empty) volume. Nothing is mounted yet."""
+
+    def mount(self):
+        raise NotImplementedError
+
+    def version(self):
+        return ""
+
+    def forget(self):
+        """While unmounted: drops the caches that outlive a mount."""
+
+    def command(self):
+        """The mount command, for the report."""
+        return " ".join(self.children[0].argv) if self.children else ""
+
+    # What the suites use
+
+    def restart(self):
+        """Unmounts, stops the daemon and mounts again with nothing cached."""
+        self.unmount()
+        self.forget()
+        self.mount()
+
+    def unmount(self):
+        if is_mounted(self.path):
+            unmount(self.path)
+        for child in self.children:
+            # A FUSE daemon ends by itself after the last unmount.
+            child.wait(10)
+            child.stop()
+        self.children = []
+
+    def stop(self):
+        self.unmount()
+
+    def daemon_cpu_seconds(self):
+        return sum(child.cpu_seconds() for child in self.children)
+
+    def daemon_resident_bytes(self):
+        return sum(child.resident_bytes() for child in self.children)
+
+    # For subclasses
+
+    def run_daemon(self, argv, stdin=subprocess.DEVNULL, stdout=None, environment=None):
+        child = Child(argv, self.home / "daemon.log", stdin, stdout, environment)
+        self.children.append(child)
+        return child
+
+    def wait_for_mount(self):
+        end = time.monotonic() + MOUNT_SECONDS
+        while time.monotonic() < end:
+            if is_mounted(self.path):
+                self.path.stat()
+                return
+            if not all(child.is_running() for child in self.children):
+                break
+            time.sleep(0.005)
+        said = self.children[0].tail()
+        self.unmount()
+        raise Failed(f"{self.label} did not mount: {said}")
+
+
+def is_mounted(path):
+    wanted = str(path)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
+        return any(line.split(" ", 5)[4] == wanted for line in table)
+
+
+def unmount(path):
+    """Unmounts; when something still works there, waits for it; detaches as the last resort."""
+    tool = shutil.which("fusermount3")
+    commands = [[tool, "-u", path]] if tool else []
+    commands.append(["umount", path])
+    said = ""
+    for _ in range(20):
+        for command in commands:
+            done = subprocess.run([str(w) for w in command], capture_output=True, text=True)
+            if done.returncode == 0 or not is_mounted(path):
+                return
+            said = done.stderr.strip()
+        time.sleep(0.1)
+    subprocess.run(["umount", "-l", str(path)], capture_output=True)
+    raise Failed(f"could not unmount {path}: {said}")
