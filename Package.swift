@@ -56,7 +56,8 @@ let package = Package(
                 "CHiredis", "CLinux", "KeyValue", "Primitives", "Telemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: hot),
-        .target(name: "Cache", dependencies: ["Primitives", "Telemetry"], swiftSettings: hot),
+        .target(
+            name: "Cache", dependencies: ["CLinux", "Primitives", "Telemetry"], swiftSettings: hot),
         .target(
             name: "VolumeStore",
             dependencies: [

@@ -188,7 +188,8 @@ enum OperationTable {
     }
 }
 
-/// Runs one handler. A global function, because a C callback captures nothing, `self` included. Takes no reference on the server, which all workers share.
+/// Runs one handler. A global function, because a C callback captures nothing, `self` included. Takes no
+/// reference on the server, which all workers share.
 @inline(__always)
 func handle(
     _ pointer: fuse_req_t?, _ body: (FuseServer, Request) throws(Errno) -> Void

@@ -61,7 +61,8 @@ import Testing
 @Suite struct MountTableTests {
     private let text = """
         22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-        30 22 0:40 / /mnt/with\\040space rw,nosuid,nodev - fuse.apusfs redis://h:6379/0 rw,user_id=1000,group_id=0
+        30 22 0:40 / /mnt/with\\040space rw,nosuid,nodev - fuse.apusfs redis://h:6379/0 \
+        rw,user_id=1000,group_id=0
         31 22 0:41 / /mnt/two rw shared:5 master:2 - tmpfs tmpfs rw,size=1k
         32 22 0:42 / /mnt/two rw - fuse.apusfs file:/a\\134b rw,user_id=0
 
