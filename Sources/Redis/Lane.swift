@@ -216,13 +216,18 @@ final class Lane: Sendable {
         } catch {
             return (leave(connection, .writer, error, own: own), [])
         }
-        let (next, writes) = state.withLock { state -> (PipelineState.Action?, [Exchange]) in
-            if state.pipeline.isBroken { return (nil, []) }
-            let next = state.pipeline.didWrite(own: own)
-            return (next, self.writes(next, state))
+        let next = state.withLock { state -> (PipelineState.Action, [Exchange], Exchange?)? in
+            if state.pipeline.isBroken { return nil }
+            let step = state.pipeline.didWrite(own: own)
+            return (
+                step.action, writes(step.action, state), step.nextReader.map { state.exchange($0) }
+            )
         }
-        guard let next else { return (leave(connection, .writer, .closedByServer, own: own), []) }
-        return (next, writes)
+        guard let (action, writes, nextReader) = next else {
+            return (leave(connection, .writer, .closedByServer, own: own), [])
+        }
+        nextReader?.wake(.read)
+        return (action, writes)
     }
 
     private func send(

@@ -21,8 +21,8 @@ struct PipelineState: Equatable {
         case done
     }
 
-    /// What the reader does after an answer.
-    struct Answered: Equatable {
+    /// What one who wrote or read does next, and whom else it tells.
+    struct Step: Equatable {
         var action: Action
         /// The exchange that has just been answered, when its caller has to be woken.
         var wake: Int?
@@ -54,31 +54,30 @@ struct PipelineState: Equatable {
         return .write(tickets: written..<submitted)
     }
 
-    mutating func didWrite(own: Int) -> Action {
-        precondition(isWriting, "nobody was writing")
-        if written < submitted, !isBroken { return beginWrite() }
+    mutating func didWrite(own: Int) -> Step {
+        precondition(isWriting && !isBroken, "nobody was writing")
+        if written < submitted { return Step(action: beginWrite()) }
         isWriting = false
-        if reader == own { return .read }
-        // Answered meanwhile: the signal that says so has been sent, or is about to be.
-        if own < answered { return .wait }
-        if reader == nil, !isBroken {
-            reader = own
-            return .read
-        }
-        return .wait
+        if reader == own { return Step(action: .read) }
+        guard reader == nil, answered < written else { return Step(action: .wait) }
+        // A writer whose own exchange has been answered meanwhile leaves the reading to the oldest other;
+        // the signal about its own has been sent, or is about to be.
+        reader = own < answered ? answered : own
+        return own < answered
+            ? Step(action: .wait, nextReader: answered) : Step(action: .read)
     }
 
     /// `hasBytes`: more replies have come already.
-    mutating func didAnswer(own: Int, hasBytes: Bool) -> Answered {
+    mutating func didAnswer(own: Int, hasBytes: Bool) -> Step {
         precondition(reader == own && answered < written, "a reply that no command asked for")
         let ticket = answered
         answered += 1
         let wake = ticket == own ? nil : ticket
         if answered <= own || (hasBytes && answered < written) {
-            return Answered(action: .read, wake: wake, nextReader: nil)
+            return Step(action: .read, wake: wake)
         }
         reader = answered < written ? answered : nil
-        return Answered(action: .done, wake: wake, nextReader: reader)
+        return Step(action: .done, wake: wake, nextReader: reader)
     }
 
     enum Role { case writer, reader }

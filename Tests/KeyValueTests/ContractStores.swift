@@ -17,7 +17,8 @@ enum StoreKind: String, CaseIterable, CustomTestStringConvertible {
 
 /// A store of a test's own, empty; with the server that it is on, if any.
 final class StoreUnderTest {
-    static let limitBytes = 4 << 20
+    /// More than an empty server takes.
+    static let limitBytes = 3 << 20
 
     let store: any KeyValueStore
     private let server: RedisServer?
@@ -28,8 +29,7 @@ final class StoreUnderTest {
             server = nil
             store = MemoryStore(limitBytes: isLimited ? UInt64(Self.limitBytes) : 0)
         case .redis:
-            let limit = isLimited ? ["--maxmemory", "\(Self.limitBytes)"] : []
-            let server = try RedisServer(arguments: limit)
+            let server = try RedisServer()
             self.server = server
             store = try RedisStore(
                 endpoint: RedisEndpoint(.unix(path: server.path)),
@@ -52,6 +52,14 @@ final class StoreUnderTest {
         guard case .value(let value)? = try store.read([.value(key: key)]).first else { return nil }
         return value
     }
+
+    /// From now on a limited store that is on a server refuses growth beyond the limit.
+    func beginLimit() throws {
+        try server?.cli("CONFIG", "SET", "maxmemory", "\(Self.limitBytes)")
+    }
+
+    /// How many keys the server holds.
+    func keyCount() throws -> Int? { try server.flatMap { Int(try $0.cli("DBSIZE")) } }
 
     func exists(_ key: Bytes) throws -> Bool {
         try store.read([.existence(keys: [key])]) == [.existing([true])]

@@ -1,0 +1,212 @@
+import KeyValue
+import Primitives
+import TestSupport
+import Testing
+
+@Suite struct ReadContractTests {
+    @Test(arguments: StoreKind.allCases)
+    func `a list of reads is answered in order and in one round trip`(kind: StoreKind) throws {
+        let store = try kind.make()
+        try store.commit(
+            [], .set(key: bytes("s"), value: bytes("value")),
+            .setFields(key: bytes("h"), [Pair("a", "1"), Pair("b", "2")]),
+            .addMember(key: bytes("z"), Member(bytes("m"), score: 5)))
+        let before = store.store.roundTrips
+        let answers = try store.store.read([
+            .value(key: bytes("s")), .value(key: bytes("none")),
+            .fields(key: bytes("h"), [bytes("b"), bytes("c"), bytes("a"), bytes("b")]),
+            .fields(key: bytes("none"), [bytes("b")]), .fields(key: bytes("h"), []),
+            .fieldCount(key: bytes("h")), .fieldCount(key: bytes("none")),
+            .allFields(key: bytes("none")),
+            .existence(keys: [bytes("z"), bytes("none"), bytes("s")]),
+            .existence(keys: []), .members(key: bytes("z"), upTo: 5, limit: 1),
+            .members(key: bytes("z"), upTo: 5, limit: 0),
+            .page(key: bytes("none"), cursor: 0, limit: 9),
+        ])
+        #expect(store.store.roundTrips == before + 1)
+        #expect(
+            answers == [
+                .value(bytes("value")), .value(nil),
+                .values([bytes("2"), nil, bytes("1"), bytes("2")]), .values([nil]), .values([]),
+                .count(2), .count(0), .pairs([]), .existing([true, false, true]), .existing([]),
+                .members([Member(bytes("m"), score: 5)]), .members([]), .page(next: 0, []),
+            ])
+        #expect(try store.store.read([]) == [])
+        #expect(store.store.roundTrips == before + 1)
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `reading a key of another kind is an error`(kind: StoreKind) throws {
+        let store = try kind.make()
+        try store.commit(
+            [], .set(key: bytes("s"), value: bytes("value")),
+            .setFields(key: bytes("h"), [Pair("a", "1")]))
+        for read: Read in [
+            .value(key: bytes("h")), .fields(key: bytes("s"), [bytes("a")]),
+            .allFields(key: bytes("s")), .fieldCount(key: bytes("s")),
+            .page(key: bytes("s"), cursor: 0, limit: 10),
+            .follow(key: bytes("s"), field: bytes("a"), prefix: bytes("i")),
+            .followPage(key: bytes("s"), cursor: 0, limit: 10, prefix: bytes("i")),
+            .members(key: bytes("h"), upTo: 1, limit: 1),
+        ] {
+            expectThrows(.wrongKind) { try store.store.read([.time, read, .time]) }
+        }
+        #expect(try store.value(bytes("s")) == bytes("value"))
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `follow reads a field and the hash that it names`(kind: StoreKind) throws {
+        let store = try kind.make()
+        let directory = bytes("d1")
+        try store.commit(
+            [],
+            .setFields(
+                key: directory,
+                [
+                    Pair("file", "17:8"), Pair("gone", "18:8"), Pair("digits", "17"),
+                    Pair("odd", "x17"),
+                ]),
+            .setFields(key: bytes("i17"), [Pair("size", "5")]),
+            .setFields(key: bytes("i"), [Pair("size", "0")]))
+        let before = store.store.roundTrips
+        let answers = try store.store.read(
+            ["file", "gone", "digits", "odd", "none"].map {
+                .follow(key: directory, field: bytes($0), prefix: bytes("i"))
+            } + [.follow(key: bytes("none"), field: bytes("file"), prefix: bytes("i"))])
+        #expect(
+            answers == [
+                .followed(value: bytes("17:8"), target: [Pair("size", "5")]),
+                .followed(value: bytes("18:8"), target: []),
+                .followed(value: bytes("17"), target: [Pair("size", "5")]),
+                .followed(value: bytes("x17"), target: [Pair("size", "0")]),
+                .followed(value: nil, target: []), .followed(value: nil, target: []),
+            ])
+        #expect(store.store.roundTrips == before + 1)
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `followPage reads a page and the hashes that its values name`(kind: StoreKind) throws {
+        let store = try kind.make()
+        for start in stride(from: 0, to: 1_000, by: 200) {
+            let mutations = (start..<start + 200).map { number in
+                Mutation.setFields(key: bytes("i\(number)"), [Pair("n", "\(number)")])
+            }
+            let entries = (start..<start + 200).map {
+                Pair("name \($0)", "\($0 + $0 % 2 * 5_000):8")
+            }
+            _ = try store.store.commit(
+                Batch(mutations: mutations + [.setFields(key: bytes("d"), entries)]))
+        }
+        var cursor: UInt64 = 0
+        var found: [Bytes: [Pair]] = [:]
+        var pages = 0
+        repeat {
+            let before = store.store.roundTrips
+            let answer = try store.store.read([
+                .followPage(key: bytes("d"), cursor: cursor, limit: 100, prefix: bytes("i"))
+            ])
+            #expect(store.store.roundTrips == before + 1)
+            guard case .followedPage(let next, let pairs, let targets)? = answer.first else {
+                break
+            }
+            #expect(pairs.count == targets.count)
+            for (pair, target) in zip(pairs, targets) { found[pair.field] = target }
+            cursor = next
+            pages += 1
+        } while cursor != 0 && pages < 100
+        #expect((5...20).contains(pages))
+        #expect(found.count == 1_000)
+        for number in 0..<1_000 {
+            let expected = number.isMultiple(of: 2) ? [Pair("n", "\(number)")] : []
+            #expect(found[bytes("name \(number)")] == expected)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a walk by pages delivers every field that stays, while others come and go`(
+        kind: StoreKind
+    ) throws {
+        let store = try kind.make()
+        let key = bytes("d")
+        for start in stride(from: 0, to: 100_000, by: 5_000) {
+            try store.commit(
+                [],
+                .setFields(key: key, (start..<start + 5_000).map { Pair("stays \($0)", "\($0)") }),
+                .setFields(key: key, (start..<start + 500).map { Pair("goes \($0)", "\($0)") }))
+        }
+        let shared = store.store
+        let changer = WorkerThread(name: "changer") {
+            for round in 0..<200 {
+                _ = try? shared.commit(
+                    Batch(mutations: [
+                        .setFields(key: key, (0..<50).map { Pair("comes \(round) \($0)", "x") }),
+                        .deleteFields(
+                            key: key, (0..<500).map { bytes("goes \(round * 500 + $0)") }),
+                    ]))
+            }
+        }
+        defer { changer.join() }
+        var seen = Set<Bytes>()
+        var cursor: UInt64 = 0
+        var pages = 0
+        repeat {
+            guard
+                case .page(let next, let pairs)? = try store.store.read([
+                    .page(key: key, cursor: cursor, limit: 1_000)
+                ]).first
+            else { break }
+            #expect(!pairs.isEmpty || next == 0)
+            for pair in pairs { seen.insert(pair.field) }
+            cursor = next
+            pages += 1
+        } while cursor != 0 && pages < 1_000
+        #expect(pages >= 50)
+        #expect((0..<100_000).allSatisfy { seen.contains(bytes("stays \($0)")) })
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a page of a hash that has shrunk is not empty before the end`(kind: StoreKind) throws {
+        let store = try kind.make()
+        let key = bytes("d")
+        try store.commit([], .setFields(key: key, (0..<20_000).map { Pair("f\($0)", "\($0)") }))
+        try store.commit(
+            [], .deleteFields(key: key, (0..<20_000).filter { $0 % 7 != 0 }.map { bytes("f\($0)") })
+        )
+        for prefix in [nil, bytes("i")] {
+            var seen = Set<Bytes>()
+            var cursor: UInt64 = 0
+            var pages = 0
+            repeat {
+                let read: Read =
+                    if let prefix {
+                        .followPage(key: key, cursor: cursor, limit: 1, prefix: prefix)
+                    } else {
+                        .page(key: key, cursor: cursor, limit: 1)
+                    }
+                let pairs: [Pair]
+                switch try store.store.read([read]).first {
+                case .page(let next, let found)?: (cursor, pairs) = (next, found)
+                case .followedPage(let next, let found, _)?: (cursor, pairs) = (next, found)
+                default:
+                    Issue.record("another kind of answer")
+                    return
+                }
+                if pairs.isEmpty { #expect(cursor == 0) }
+                for pair in pairs { seen.insert(pair.field) }
+                pages += 1
+            } while cursor != 0 && pages < 30_000
+            #expect(seen.count == 20_000 / 7 + 1)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a store that was closed says so`(kind: StoreKind) throws {
+        let store = try kind.make()
+        store.store.close()
+        expectThrows(.closed) { try store.store.read([.time]) }
+        expectThrows(.closed) { try store.commit([], .delete(key: bytes("k"))) }
+        expectThrows(.closed) { try store.store.drop([bytes("k")]) }
+        expectThrows(.closed) { try store.store.status() }
+        expectThrows(.closed) { try store.store.subscribe(to: bytes("c")) { _ in } }
+    }
+}
