@@ -218,9 +218,11 @@ extension VolumeStore {
         _ = try commitRaw(
             [],
             [
+                // First a removal, so that a full store does not refuse the batch.
+                .removeMember(key: schema.sessions, name: Bytes(decimal: own.rawValue)),
                 .addMemberDue(
                     key: schema.sessions, name: Bytes(decimal: own.rawValue),
-                    inMilliseconds: Membership.leaseMilliseconds)
+                    inMilliseconds: Membership.leaseMilliseconds),
             ])
         for report in try Self.sessions(store, schema) where report.id != own {
             let isOver =

@@ -198,7 +198,15 @@ extension VolumeStore {
     private func finish(
         _ job: StoreJob, _ entry: KnownInodes.Entry
     ) throws(Errno) -> BlockStoreOutcome {
-        let correction = job.actualCreations - job.assumedCreations
+        var after = entry
+        after.stored = UInt64(max(0, Int64(after.stored) + Int64(job.actualCreations)))
+        var correction = job.actualCreations - job.assumedCreations
+        if job.isRepeated, after.alloc <= Allocation.farBlocks {
+            // Blocks of an attempt that failed are there without having been counted.
+            let counted = try record(of: job.inode).storedBlocks
+            after.stored = try countExisting(job.data, 0..<after.alloc)
+            correction = Int(after.stored) - Int(clamping: counted)
+        }
         if correction != 0 {
             _ = try commit(
                 [
@@ -207,8 +215,6 @@ extension VolumeStore {
                         value: Bytes(decimal: job.data.rawValue))
                 ], countStored(job.inode, by: correction))
         }
-        var after = entry
-        after.stored = UInt64(max(0, Int64(after.stored) + Int64(job.actualCreations)))
         after.size = max(after.size, job.newSize ?? 0)
         if let next = Allocation.ahead(of: job.changes, entry) { after.alloc = next }
         known.update(job.inode) { $0 = after }

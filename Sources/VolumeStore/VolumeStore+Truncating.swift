@@ -74,12 +74,15 @@ extension VolumeStore {
             after.size = size
             pairs.append(Pair(Field.size, Bytes(decimal: size)))
         }
+        // First a removal, so that a full store does not refuse a shrink.
+        let first: [Mutation] =
+            size < record.size ? [.deleteFields(key: key, [Field.size])] : []
         let outcome = try commit(
             [
                 .fieldEquals(
                     key: key, field: Field.data, value: Bytes(decimal: record.data.rawValue)),
                 record.tail.condition(key), sizeCondition(record),
-            ], [.setFields(key: key, pairs)] + mutations + [publish(changes)])
+            ], first + [.setFields(key: key, pairs)] + mutations + [publish(changes)])
         guard case .committed = outcome else { return nil }
         known.note(after)
         return after
