@@ -143,4 +143,11 @@ public protocol KernelNotifier: AnyObject, Sendable {
     func invalidateInode(_ inode: InodeID, range: Range<UInt64>?)
     /// Drops the entry (also a negative one).
     func invalidateEntry(parent: InodeID, name: [UInt8])
+    /// Makes the kernel ask again for every entry of the mount before it believes it: for when it is not
+    /// known what changed. Returns whether this kernel can do that.
+    func invalidateAllEntries() -> Bool
+}
+
+extension KernelNotifier {
+    public func invalidateAllEntries() -> Bool { false }
 }

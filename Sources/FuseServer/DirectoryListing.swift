@@ -50,6 +50,12 @@ struct DirectoryListing {
         return .taken
     }
 
+    /// The inode of which an entry that was taken counts a kernel reference.
+    func reference(of entry: DirectoryEntry) -> InodeID? {
+        guard withAttributes, !Self.isDot(entry.name) else { return nil }
+        return entry.answer?.attributes.inode
+    }
+
     /// Calls `body` with the inode of each record that counts a kernel reference.
     func forEachReference(_ body: (InodeID) -> Void) {
         guard withAttributes else { return }

@@ -36,6 +36,9 @@ public final class FuseServer: @unchecked Sendable {
     private let workers = Locked<[UnsafeMutablePointer<Worker>]>([])
     private let notifier: QueuedNotifier
     private let wasAborted = Atomic(false)
+    /// With `splice`: what went through pipes, large or small.
+    let splicedRequests = Atomic<UInt64>(0)
+    let splicedReplies = Atomic<UInt64>(0)
 
     public init(
         fileSystem: any FileSystemOperations, options: FuseOptions, metrics: Metrics,

@@ -126,6 +126,10 @@ extension FuseServer {
     ) throws(Errno) {
         let memory = request.worker.pointee.scratch(atLeast: min(room, Self.listingBytes))
         var listing = DirectoryListing(memory, withAttributes: withAttributes)
+        // References of entries that no directory can hold. Given back afterwards: the filesystem may hold
+        // a lock while it calls the sink. Empty, and then without memory, unless its records are damaged.
+        var undelivered: [InodeID] = []
+        defer { for inode in undelivered { fileSystem.forget(inode, count: 1) } }
         do throws(Errno) {
             try fileSystem.readdir(
                 request.caller, inode: inode, handle: handle, cookie: cookie,
@@ -135,7 +139,7 @@ extension FuseServer {
                 case .taken: return .taken
                 case .full: return .full
                 case .unusable:
-                    giveBackReference(of: entry, withAttributes: withAttributes)
+                    if let inode = listing.reference(of: entry) { undelivered.append(inode) }
                     return .taken
                 }
             }
@@ -145,14 +149,6 @@ extension FuseServer {
         if !request.reply(bytes: listing.bytes) {
             listing.forEachReference { fileSystem.forget($0, count: 1) }
         }
-    }
-
-    /// For an entry that was taken from the filesystem and does not reach the kernel.
-    private func giveBackReference(of entry: DirectoryEntry, withAttributes: Bool) {
-        guard withAttributes, let answer = entry.answer, !DirectoryListing.isDot(entry.name) else {
-            return
-        }
-        fileSystem.forget(answer.attributes.inode, count: 1)
     }
 
     // MARK: Extended attributes

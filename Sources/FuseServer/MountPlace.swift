@@ -1,4 +1,3 @@
-import CFuse  // owns struct stat here: its header brings <sys/stat.h> in first
 import CLinux
 import Glibc
 import Logging

@@ -7,7 +7,7 @@ import Primitives
 /// A queue of notifications and the thread that sends them.
 final class NotificationLane: @unchecked Sendable {
     private struct State {
-        var queue = NotificationQueue(capacity: NotificationLane.capacity)
+        var queue = InvalidationQueue(capacity: NotificationLane.capacity)
         var isRunning = false
         var thread: WorkerThread?
     }
@@ -27,7 +27,7 @@ final class NotificationLane: @unchecked Sendable {
 
     /// `add` says whether the queue took something in; while it did not, this waits. Nothing happens
     /// unless the lane runs.
-    func add(_ add: (inout NotificationQueue) -> Bool) {
+    func add(_ add: (inout InvalidationQueue) -> Bool) {
         while true {
             let isDone = state.change { !$0.isRunning || add(&$0.queue) }
             if isDone { return }
@@ -59,7 +59,7 @@ final class NotificationLane: @unchecked Sendable {
     }
 
     private enum Step {
-        case send(NotificationQueue.Notification, wasFull: Bool)
+        case send(InvalidationQueue.Notification, wasFull: Bool)
         case end
     }
 
@@ -77,7 +77,7 @@ final class NotificationLane: @unchecked Sendable {
     }
 
     private func send(
-        _ notification: NotificationQueue.Notification, _ session: OpaquePointer
+        _ notification: InvalidationQueue.Notification, _ session: OpaquePointer
     ) {
         let result: Int32 =
             switch notification {

@@ -1,6 +1,7 @@
 import FileSystem
 import Logging
 import Primitives
+import Synchronization
 
 /// Tells the kernel what to drop, from threads of its own: a notification takes locks in the kernel that a
 /// waiting request may hold, so it must never be sent by a thread that a request waits for.
@@ -11,6 +12,7 @@ final class QueuedNotifier: KernelNotifier {
     private static let laneCount = 2
 
     private let lanes: [NotificationLane]
+    private let canInvalidateAllEntries = Atomic(false)
 
     init(logger: Logger) {
         lanes = (0..<Self.laneCount).map { NotificationLane(number: $0, logger: logger) }
@@ -18,15 +20,16 @@ final class QueuedNotifier: KernelNotifier {
 
     /// Before `start` the kernel caches nothing, and after `stop` there is nobody to tell.
     func start(session: OpaquePointer, negotiated: Negotiated?) {
-        for lane in lanes {
-            lane.start(
-                session: session,
-                canInvalidateAllEntries: negotiated?.canInvalidateAllEntries ?? false)
-        }
+        let isCapable = negotiated?.canInvalidateAllEntries ?? false
+        for lane in lanes { lane.start(session: session, canInvalidateAllEntries: isCapable) }
+        canInvalidateAllEntries.store(isCapable, ordering: .releasing)
     }
 
     /// What still waits is dropped. Returns when the last notification was sent.
-    func stop() { for lane in lanes { lane.stop() } }
+    func stop() {
+        canInvalidateAllEntries.store(false, ordering: .releasing)
+        for lane in lanes { lane.stop() }
+    }
 
     func invalidateInode(_ inode: InodeID, range: Range<UInt64>?) {
         lane(of: inode).add { $0.add(inode: inode, pages: range ?? 0..<0) }
@@ -34,6 +37,12 @@ final class QueuedNotifier: KernelNotifier {
 
     func invalidateEntry(parent: InodeID, name: [UInt8]) {
         lane(of: parent).add { $0.add(entryOf: parent, name: name) }
+    }
+
+    func invalidateAllEntries() -> Bool {
+        guard canInvalidateAllEntries.load(ordering: .acquiring) else { return false }
+        lanes[0].add { $0.addAllEntries() }
+        return true
     }
 
     private func lane(of inode: InodeID) -> NotificationLane {

@@ -2,6 +2,7 @@ import CFuse
 import CLinux
 import Glibc
 import Primitives
+import Synchronization
 
 /// The four ways in and out of the kernel, given to libfuse by `fuse_session_custom_io`. They run on the
 /// worker that then dispatches the request (or has just done so).
@@ -23,11 +24,20 @@ enum Transport {
         guard splice else { return io }
         io.splice_receive = { from, _, to, _, count, flags, server in
             let received = apusfs_splice(from, to, count, flags)
-            if received > 0 { Transport.server(server) { $0.ownWorker().pointee.forgetRequest() } }
+            if received > 0 {
+                Transport.server(server) { server in
+                    server.ownWorker().pointee.forgetRequest()
+                    server.splicedRequests.wrappingAdd(1, ordering: .relaxed)
+                }
+            }
             return Transport.translated(received, server)
         }
-        io.splice_send = { from, _, to, _, count, flags, _ in
-            apusfs_splice(from, to, count, flags)
+        io.splice_send = { from, _, to, _, count, flags, server in
+            let sent = apusfs_splice(from, to, count, flags)
+            if sent > 0 {
+                Transport.server(server) { $0.splicedReplies.wrappingAdd(1, ordering: .relaxed) }
+            }
+            return sent
         }
         return io
     }

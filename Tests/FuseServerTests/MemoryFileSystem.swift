@@ -30,8 +30,8 @@ final class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
         var configureOpen: @Sendable (inout OpenAnswer) -> Void = { _ in }
         /// Entries of READDIRPLUS without attributes.
         var hidesAttributes = false
-        /// `open` waits until this many are inside.
-        var openBarrier = 0
+        /// Operations of these names wait until they are taken out of here.
+        var held: Set<String> = []
     }
 
     /// What tests look at.
@@ -44,7 +44,8 @@ final class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
         var renames: [RenameFlags] = []
         var flushOwners: [UInt64] = []
         var releases = 0
-        var openWaiters = 0
+        /// How many operations of a name were held.
+        var heldCount: [String: Int] = [:]
         var isUnmounted = false
         var lastDataOnly: Bool?
         var lastFallocate: (mode: Int32, offset: UInt64, length: UInt64)?
@@ -158,12 +159,22 @@ final class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
     private func perform<Result>(
         _ name: String, _ caller: Caller, _ body: (inout State) throws(Errno) -> Result
     ) throws(Errno) -> Result {
-        try state.change { state throws(Errno) in
+        waitWhileHeld(name)
+        return try state.change { state throws(Errno) in
             state.record.calls[name, default: 0] += 1
             state.record.callers[name] = caller
             if let failure = state.behaviour.failures[name] { throw failure }
             return try body(&state)
         }
+    }
+
+    private func waitWhileHeld(_ name: String) {
+        let isHeld = state.change { state in
+            guard state.behaviour.held.contains(name) else { return false }
+            state.record.heldCount[name, default: 0] += 1
+            return true
+        }
+        if isHeld { _ = wait { !$0.behaviour.held.contains(name) } }
     }
 
     private static func node(_ state: State, _ inode: InodeID) throws(Errno) -> Node {
@@ -396,8 +407,7 @@ final class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
     // MARK: Open files
 
     func open(_ caller: Caller, inode: InodeID, options: OpenOptions) throws(Errno) -> OpenAnswer {
-        waitAtBarrier()
-        return try perform("open", caller) { state throws(Errno) in
+        try perform("open", caller) { state throws(Errno) in
             state.record.opens.append(options)
             if options.contains(.truncate) {
                 state.nodes[inode]?.data = []
@@ -405,15 +415,6 @@ final class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
             }
             return Self.openAnswer(&state, inode)
         }
-    }
-
-    private func waitAtBarrier() {
-        let size = state.change { state in
-            state.record.openWaiters += 1
-            return state.behaviour.openBarrier
-        }
-        guard size > 0 else { return }
-        _ = wait { $0.record.openWaiters >= size }
     }
 
     func create(

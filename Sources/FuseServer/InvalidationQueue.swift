@@ -6,7 +6,7 @@ import Primitives
 /// Bounded: when it is full, all waiting entries become one message that makes the kernel doubt every entry
 /// (FUSE_NOTIFY_INC_EPOCH) and one invalidation of each of their directories. Inodes are not dropped for
 /// any number of them: the caller waits.
-struct NotificationQueue {
+struct InvalidationQueue {
     enum Notification: Equatable {
         case attributes(InodeID)
         /// Attributes, and cached pages of these bytes.
@@ -65,6 +65,18 @@ struct NotificationQueue {
         if isAllEntriesWaiting { return add(inode: parent, pages: Self.none) }
         entries.insert(key)
         order.append(.entry(key))
+        return true
+    }
+
+    /// Whether it was taken in; otherwise wait until something left. Entries that wait are part of it.
+    mutating func addAllEntries() -> Bool {
+        precondition(canInvalidateAllEntries, "this kernel knows no epochs")
+        if isAllEntriesWaiting { return true }
+        guard makeRoom() else { return false }
+        if !isAllEntriesWaiting {
+            isAllEntriesWaiting = true
+            order.append(.allEntries)
+        }
         return true
     }
 
