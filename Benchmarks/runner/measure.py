@@ -1,5 +1,6 @@
 """The loop: scenario by scenario, round by round, system by system in turn."""
 
+import contextlib
 import shutil
 from dataclasses import dataclass, field
 
@@ -33,12 +34,15 @@ class Results:
 
 
 class Measurement:
-    def __init__(self, systems, scenarios, sizes, scratch, progress):
+    """`observe(row, system)`, when given, makes a context that surrounds each action (see perf/)."""
+
+    def __init__(self, systems, scenarios, sizes, scratch, progress, observe=None):
         self.systems = systems
         self.scenarios = scenarios
         self.sizes = sizes
         self.scratch = scratch
         self.progress = progress
+        self.observe = observe or (lambda row, system: contextlib.nullcontext())
         self.results = Results()
 
     def run(self):
@@ -50,7 +54,7 @@ class Measurement:
                 scenario.setup(Place(None, local, local, self.sizes, 0))
             for system in self.systems:
                 self._verify(scenario, system, local)
-            for number in range(scenario.rounds or self.sizes.rounds):
+            for number in range(self.sizes.rounds):
                 for system in self.systems:
                     self._round(scenario, system, local, number)
             shutil.rmtree(local, ignore_errors=True)
@@ -83,7 +87,8 @@ class Measurement:
                 self._drop(phase, system, f"mount does not answer: {failure}")
             return
         for phase in scenario.phases:
-            if self.results.cell(phase.row, system).dropped and not phase.builds:
+            cell = self.results.cell(phase.row, system)
+            if cell.dropped and phase.row.name not in scenario.needed:
                 continue
             self.progress.begin(phase.row.name, system.label, number)
             try:
@@ -105,7 +110,10 @@ class Measurement:
             system.restart()
         settle(self.systems)
         before = Counters.of(system)
-        sample = phase.action(place)
+        with self.observe(phase.row, system) as observation:
+            sample = phase.action(place)
+        if observation is not None:
+            observation.report(sample)
         # What the row leaves to the background belongs to its cost, so it is waited for.
         asked = settle([system])
         counters = Counters.of(system).since(before)

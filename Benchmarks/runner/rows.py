@@ -1,7 +1,7 @@
 """The vocabulary of a measurement: rows, samples, phases and scenarios."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -59,7 +59,7 @@ class Phase:
     prepare: Callable[[Place], None] | None = None
     check: Callable[[Place, Sample], None] | None = None  # raises WrongData
     cold: bool = False  # daemon restarted, caches dropped, after `prepare`
-    builds: bool = False  # later phases need what it leaves, so it runs even when not selected
+    needs: tuple[str, ...] = ()  # rows of earlier phases without which there is nothing to work on
 
 
 @dataclass
@@ -71,14 +71,16 @@ class Scenario:
     #: Once for each system before the first round, in a directory of its own: what is wrong, by row.
     verify: Callable[[Place, set], dict] | None = None
     setup: Callable[[Place], None] | None = None  # once for all systems: local material
-    rounds: int | None = None
-    quick: bool = field(default=True)
 
     def select(self, wanted):
-        """The scenario with the phases up to the last wanted one, or `None`."""
-        chosen = [i for i, phase in enumerate(self.phases) if wanted(phase.row)]
-        if not chosen:
-            return None
-        keep = [p for i, p in enumerate(self.phases[: chosen[-1] + 1])
-                if i in chosen or p.builds]
-        return Scenario(self.name, keep, self.verify, self.setup, self.rounds, self.quick)
+        """The scenario with the wanted phases and those that they need, or `None`."""
+        names = {phase.row.name for phase in self.phases if wanted(phase.row)}
+        for phase in reversed(self.phases):  # what a phase needs stands before it
+            if phase.row.name in names:
+                names.update(phase.needs)
+        keep = [phase for phase in self.phases if phase.row.name in names]
+        return Scenario(self.name, keep, self.verify, self.setup) if keep else None
+
+    @property
+    def needed(self):
+        return {name for phase in self.phases for name in phase.needs}

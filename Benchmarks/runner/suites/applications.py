@@ -19,18 +19,21 @@ GIT_ENVIRONMENT = {
 def scenarios(sizes, tools):
     return [
         Scenario("applications-tree", [
-            _program("untar", "tar x of a source tree", _untar, builds=True),
-            _program("diff-cold", "diff -r of the tree with its original, cold", _diff, cold=True),
+            _program("untar", "tar x of a source tree", _untar),
+            _program("diff-cold", "diff -r of the tree with its original, cold", _diff, cold=True,
+                     needs="untar"),
             _program("cp", "cp -a of the tree onto the mount", _copy, _same("copy")),
             _program("rsync", "rsync -a of the tree onto the mount", _rsync, _same("synced")),
-            _program("make", "make -j2 of a C project", _make, _program_works),
-            _program("rm-rf", "rm -rf of the tree", _remove, _removed),
+            _program("make", "make -j2 of a C project", _make, _program_works,
+                     needs="untar"),
+            _program("rm-rf", "rm -rf of the tree", _remove, _removed, needs="untar"),
         ], setup=_make_tree),
         Scenario("applications-git", [
-            _program("git-clone", "git clone of a local repository", _clone, _repository_is_sound,
-                     builds=True),
-            _program("git-status-cold", "git status, cold", _status, cold=True),
-            _program("git-status-warm", "git status, warm", _status),
+            _program("git-clone", "git clone of a local repository", _clone, _repository_is_sound),
+            _program("git-status-cold", "git status, cold", _status, cold=True,
+                     needs="git-clone"),
+            _program("git-status-warm", "git status, warm", _status,
+                     needs="git-status-cold"),
         ], setup=_make_repository),
         Scenario("applications-sqlite", [
             _database("sqlite-rollback", "sqlite, one insert a transaction, rollback journal", "DELETE"),
@@ -39,14 +42,15 @@ def scenarios(sizes, tools):
     ]
 
 
-def _program(name, title, command, check=None, cold=False, builds=False):
+def _program(name, title, command, check=None, cold=False, needs=None):
     """A row of a command that is timed as a whole; `command` gives its words or does it itself."""
     def action(place):
         start = time.monotonic()
         command(place)
         return Sample(time.monotonic() - start, place.sizes.tree_files)
 
-    return Phase(Row(f"applications/{name}", title, "s"), action, check=check, cold=cold, builds=builds)
+    return Phase(Row(f"applications/{name}", title, "s"), action, check=check, cold=cold,
+                 needs=(f"applications/{needs}",) if needs else ())
 
 
 # The tree

@@ -9,22 +9,22 @@ from ..rows import Phase, Row, Sample, Scenario
 
 SOURCE = Path(__file__).resolve().parents[2] / "metadata" / "metadata.c"
 
-# name of the row, title, phase of the program, cold, does a later phase need what it leaves
+# name of the row, title, phase of the program, cold, the row that leaves what it works on
 STEPS = [
-    ("mkdir", "mkdir", "mkdir", False, True),
-    ("rmdir", "rmdir", "rmdir", False, False),
-    ("create", "create an empty file", "create", False, True),
-    ("unlink-empty", "unlink an empty file", "unlink-empty", False, False),
-    ("create-write-4k", "create, write 4 KiB, close", "create-write", False, True),
-    ("stat-cold", "stat, cold", "stat", True, False),
-    ("stat-warm", "stat, warm", "stat", False, False),
-    ("negative-lookup", "stat of a name that is not there", "negative", False, False),
-    ("list-cold", "ls -l (readdir and lstat of each), cold", "list", True, False),
-    ("list-warm", "ls -l, warm", "list", False, False),
-    ("read-4k-cold", "open, read 4 KiB, close, cold", "read", True, False),
-    ("read-4k-warm", "open, read 4 KiB, close, warm", "read", False, False),
-    ("rename", "rename within a directory", "rename", False, True),
-    ("unlink", "unlink a file of 4 KiB", "unlink", False, False),
+    ("mkdir", "mkdir", "mkdir", False, None),
+    ("rmdir", "rmdir", "rmdir", False, "mkdir"),
+    ("create", "create an empty file", "create", False, None),
+    ("unlink-empty", "unlink an empty file", "unlink-empty", False, "create"),
+    ("create-write-4k", "create, write 4 KiB, close", "create-write", False, None),
+    ("stat-cold", "stat, cold", "stat", True, "create-write-4k"),
+    ("stat-warm", "stat, warm", "stat", False, "stat-cold"),
+    ("negative-lookup", "stat of a name that is not there", "negative", False, "create-write-4k"),
+    ("list-cold", "ls -l (readdir and lstat of each), cold", "list", True, "create-write-4k"),
+    ("list-warm", "ls -l, warm", "list", False, "list-cold"),
+    ("read-4k-cold", "open, read 4 KiB, close, cold", "read", True, "create-write-4k"),
+    ("read-4k-warm", "open, read 4 KiB, close, warm", "read", False, "read-4k-cold"),
+    ("rename", "rename within a directory", "rename", False, "create-write-4k"),
+    ("unlink", "unlink a file of 4 KiB", "unlink", False, "rename"),
 ]
 
 
@@ -51,7 +51,10 @@ def _scenario(program, layout, processes, quick):
             raise WrongData(f"{said['wrong']} wrong answers, the first at {said['first']}")
         return said
 
-    def phase(step, title, name, cold, builds):
+    def name_of(step):
+        return f"metadata/{step}-{layout}-{processes}p"
+
+    def phase(step, title, name, cold, needed):
         def action(place):
             said = call(place, "work", name)
             return Sample(said["seconds"], said["operations"],
@@ -61,7 +64,8 @@ def _scenario(program, layout, processes, quick):
         def prepare(place):
             run([program, "prepare", name, place.directory, place.sizes.files, processes, layout])
 
-        row = Row(f"metadata/{step}-{layout}-{processes}p", f"{title}; {where}, {many}", "op/s", quick)
-        return Phase(row, action, prepare, lambda place, _: call(place, "check", name), cold, builds)
+        row = Row(name_of(step), f"{title}; {where}, {many}", "op/s", quick)
+        return Phase(row, action, prepare, lambda place, _: call(place, "check", name), cold,
+                     (name_of(needed),) if needed else ())
 
-    return Scenario(f"metadata-{layout}-{processes}p", [phase(*step) for step in STEPS], quick=quick)
+    return Scenario(f"metadata-{layout}-{processes}p", [phase(*step) for step in STEPS])

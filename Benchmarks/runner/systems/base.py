@@ -32,6 +32,7 @@ class System:
         self.path.mkdir()
         self.server = environment.server_for(label) if self.uses_redis else None
         self.children = []
+        self.daemon_environment = {}  # variables for the daemon: perf/heap
 
     # What a subclass implements
 
@@ -79,8 +80,8 @@ class System:
 
     # For subclasses
 
-    def run_daemon(self, argv, stdin=subprocess.DEVNULL, stdout=None, environment=None):
-        child = Child(argv, self.home / "daemon.log", stdin, stdout, environment)
+    def run_daemon(self, argv, stdin=subprocess.DEVNULL, stdout=None):
+        child = Child(argv, self.home / "daemon.log", stdin, stdout, self.daemon_environment)
         self.children.append(child)
         return child
 
