@@ -2,6 +2,7 @@ import Cache
 import FileSystem
 import Logging
 import Primitives
+import Synchronization
 import VolumeStore
 
 // Where a write becomes durable: `flush` is called by fsync, by close, by the flusher for age and for
@@ -134,6 +135,7 @@ extension VolumeFileSystem {
                 } catch {
                     failures += 1
                     if round == maximumRounds {
+                        lostFiles.wrappingAdd(1, ordering: .relaxed)
                         logger.error(
                             "data of a file could not be stored and is lost",
                             metadata: [

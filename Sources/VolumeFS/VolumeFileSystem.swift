@@ -19,6 +19,7 @@ import Cache
 public import FileSystem
 public import Logging
 import Primitives
+import Synchronization
 public import Telemetry
 public import VolumeStore
 
@@ -42,6 +43,10 @@ public final class VolumeFileSystem: FileSystemOperations {
     let lazyTimes = LazyTimes()
     let statistics = Locked<StatisticsSnapshot?>(nil)
     let notifier = Locked<(any KernelNotifier)?>(nil)
+    let lostFiles = Atomic<Int>(0)
+
+    /// How many files had changes that `unmounted` could not store: they are lost.
+    public var lostFileCount: Int { lostFiles.load(ordering: .relaxed) }
 
     /// Nothing runs in the background until `mounted` is called.
     public init(

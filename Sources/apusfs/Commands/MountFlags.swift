@@ -36,11 +36,15 @@ struct VolumeFlags: ParsableArguments {
     var given: [GivenFlag] {
         collect([("volume", volume), ("codec", codec), ("block-size", blockSize)])
     }
+
+    func apply(to settings: inout MountSettings) throws(CommandFailure) {
+        for (name, value) in given { try MountOption.apply(name, value, to: &settings) }
+    }
 }
 
 struct SpeedFlags: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Memory for blocks (default: 256 MiB).", valueName: "SIZE"))
+        help: ArgumentHelp("Memory for blocks (default: 512 MiB).", valueName: "SIZE"))
     var cacheSize: String?
 
     @Option(help: ArgumentHelp("Workers that serve requests (default: 8).", valueName: "N"))
@@ -52,7 +56,7 @@ struct SpeedFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long changed blocks wait before they are stored (default: 1s); fsync and close "
+            "How long changed blocks wait before they are stored (default: 5s); fsync and close "
                 + "store them at once.", valueName: "TIME"))
     var flushInterval: String?
 

@@ -14,22 +14,27 @@ struct RootCommand: ParsableCommand {
             SOURCE is where the volume is stored:
               redis://[user[:password]@]host[:port][/db]   a Redis server
               unix:///path/to/redis.sock[?db=N]            one on a unix socket
-              file:DIR                                     a private Redis with its data in DIR
-              memory:                                      the mounting process, until it ends
-            Without one, a private Redis under /var/lib/apusfs (root) or ~/.local/share/apusfs.
+              file:DIR                                     a private Redis, its data in DIR
+              memory:                                      the process, until it ends
+            Without one: a private Redis under /var/lib/apusfs or ~/.local/share/apusfs.
 
             Try it:
               mkdir -p /mnt/x && apusfs mount file:/srv/x /mnt/x
               apusfs umount /mnt/x
 
-            With a server: format once, then mount on as many hosts as you like:
+            With a server, format once, then mount on as many hosts as you like:
               apusfs format redis://server/1
               apusfs mount redis://server/1 /mnt/x --password-file /etc/apusfs/password
 
             'apusfs help mount' lists what can be set about a mount.
             """,
         version: "apusfs \(Version.apusfs)",
-        subcommands: [UmountCommand.self, VersionCommand.self])
+        groupedSubcommands: [
+            CommandGroup(name: "Mounts:", subcommands: [MountCommand.self, UmountCommand.self]),
+            CommandGroup(name: "Volumes:", subcommands: [FormatCommand.self, StatusCommand.self]),
+            CommandGroup(name: "Program:", subcommands: [VersionCommand.self, ServeCommand.self]),
+        ],
+        defaultSubcommand: MountCommand.self)
 
     /// For suggesting the one that was meant.
     static let commandNames = ["mount", "umount", "format", "status", "version", "help"]

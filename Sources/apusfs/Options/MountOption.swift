@@ -38,6 +38,16 @@ struct MountOption: Sendable {
         return all.first { $0.name == wanted || $0.aliases.contains(wanted) }
     }
 
+    /// Applies a flag of the command line, which is in the table.
+    static func apply(
+        _ name: String, _ value: String?, to settings: inout MountSettings
+    ) throws(CommandFailure) {
+        guard let option = named(name) else {
+            preconditionFailure("--\(name) is not in the table of mount options")
+        }
+        try MountOptionList.apply(option, value: value, word: "--\(name)", to: &settings)
+    }
+
     // MARK: The table
 
     private static let volumeOptions = [

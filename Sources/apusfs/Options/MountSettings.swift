@@ -15,7 +15,7 @@ struct MountSettings: Equatable, Sendable, Codable {
     /// For a new volume; nil leaves what the volume has.
     var blockSizeBytes: Int?
 
-    var cacheBytes = 256 << 20
+    var cacheBytes = 512 << 20
     /// Workers that serve requests of the kernel.
     var threads = 8
     /// Connections to the server for each kind of traffic.
@@ -28,7 +28,7 @@ struct MountSettings: Equatable, Sendable, Codable {
     var allowOther = false
     var attributeTimeout = TimeSpan(milliseconds: 1_000)
     var entryTimeout = TimeSpan(milliseconds: 1_000)
-    var flushInterval = TimeSpan(milliseconds: 1_000)
+    var flushInterval = TimeSpan(milliseconds: 5_000)
     var ioTimeout = TimeSpan(milliseconds: 30_000)
 
     /// Mount over a directory that is not empty, which hides what it holds.

@@ -7,10 +7,15 @@ enum Dispatch {
     static let helperNames = ["mount.apusfs", "mount.fuse.apusfs"]
 
     static func run(_ arguments: [String]) -> Int32 {
+        let name = arguments.first?.split(separator: "/").last.map { String($0) } ?? ""
         let rest = Array(arguments.dropFirst())
         do {
-            var command = try RootCommand.parseAsRoot(rest)
-            try command.run()
+            if helperNames.contains(name) {
+                try MountHelper.run(rest)
+            } else {
+                var command = try RootCommand.parseAsRoot(rest)
+                try command.run()
+            }
             return ExitStatus.success.rawValue
         } catch let failure as CommandFailure {
             Console.error(withoutSecrets(failure.message, of: rest))

@@ -1,0 +1,57 @@
+import ArgumentParser
+
+struct MountCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mount",
+        abstract: "Mount a volume.",
+        usage: "apusfs [mount] [SOURCE] MOUNTPOINT [OPTIONS]",
+        discussion: """
+            Returns when the mount answers, and goes on in the background. Exit status: 0
+            mounted, 32 not mounted, 64 wrong usage.
+
+            Every option is also a key of -o, with the same name and '-' or '_' between its
+            words, so that fstab can say (with 'make install' done):
+              redis://server/1 /mnt/x apusfs _netdev,nofail,cache-size=2GiB 0 0
+
+            SIZE is bytes or has a unit: 65536, 512M, 2GiB. TIME is seconds or has one: 1,
+            250ms, 30s, 2m. CODEC is none, lz4, zlib, or zlib:1 (fast) to zlib:9 (small).
+
+            The password for a server comes from --password-file, else APUSFS_REDIS_PASSWORD
+            or REDISCLI_AUTH in the environment, else SOURCE. In SOURCE it can be seen in 'ps'
+            for the instant until apusfs hides it.
+
+            Examples:
+              apusfs mount /mnt/x
+              apusfs mount file:/srv/x /mnt/x --cache-size 1GiB
+              apusfs mount redis://server:6379/1 /mnt/x --volume photos --allow-other
+              apusfs mount memory: /mnt/x -f --debug
+            """)
+
+    @Argument(
+        help: ArgumentHelp(
+            "Where the volume is stored, and the directory where it is to appear.",
+            valueName: "SOURCE MOUNTPOINT"))
+    var places: [String] = []
+
+    @OptionGroup(title: "The volume") var volumeFlags: VolumeFlags
+    @OptionGroup(title: "Speed") var speedFlags: SpeedFlags
+    @OptionGroup(title: "Access") var accessFlags: AccessFlags
+    @OptionGroup(title: "The process") var processFlags: ProcessFlags
+
+    func run() throws {
+        let plan = try MountPlan.make(
+            places: places, settings: try settings(), environment: Environment.all,
+            workingDirectory: Directories.working)
+        try Mounting.mount(plan)
+    }
+
+    /// What was asked for. The flags are applied after `-o`, so they win.
+    func settings() throws(CommandFailure) -> MountSettings {
+        var settings = MountSettings()
+        for list in processFlags.mountOptions { try MountOptionList.apply(list, to: &settings) }
+        let given =
+            volumeFlags.given + speedFlags.given + accessFlags.given + processFlags.given
+        for (name, value) in given { try MountOption.apply(name, value, to: &settings) }
+        return settings
+    }
+}

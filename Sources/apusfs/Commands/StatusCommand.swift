@@ -1,0 +1,122 @@
+import ArgumentParser
+import Glibc
+import Logging
+
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show a volume, its store and its mounts.",
+        usage: "apusfs status [SOURCE|MOUNTPOINT] [--volume NAME] [--json]",
+        discussion: """
+            Without a place, the mounts of this host are listed. The private Redis of a file:
+            source is started for this if it is not running, and stopped again.
+
+            Examples:
+              apusfs status
+              apusfs status /mnt/x
+              apusfs status redis://server/1 --volume photos --json
+            """)
+
+    @Argument(
+        help: ArgumentHelp(
+            "Where the volume is stored, or mounted.", valueName: "SOURCE|MOUNTPOINT"))
+    var place: String?
+
+    @Option(
+        name: [.long, .customLong("prefix")],
+        help: ArgumentHelp("Which volume of the source (default: apusfs).", valueName: "NAME"))
+    var volume: String?
+
+    @Option(help: ArgumentHelp("Holds the password in its first line.", valueName: "FILE"))
+    var passwordFile: String?
+
+    @Flag(help: "Print as JSON.")
+    var json = false
+
+    func run() throws {
+        guard let place else { return try listMounts() }
+        let report: VolumeReport
+        if SourceParser.looksLikeSource(place) {
+            report = try .read(
+                try Self.source(place, passwordFile: passwordFile), volume: try volumeName())
+        } else {
+            report = try ofMount(place)
+        }
+        Console.print(json ? JSON.text(report) : report.text)
+    }
+
+    private func volumeName() throws(CommandFailure) -> String {
+        guard let volume else { return MountSettings.standardVolume }
+        do throws(CommandFailure) {
+            return try MountOption.volumeName(volume)
+        } catch {
+            throw CommandFailure("--volume: \(error)", status: .usage)
+        }
+    }
+
+    static func source(
+        _ text: String, passwordFile: String?
+    ) throws(CommandFailure) -> Source {
+        let source = DefaultPlace.absolute(
+            try SourceParser.parse(text), workingDirectory: Directories.working)
+        return try PasswordSource.complete(
+            source, passwordFile: passwordFile, environment: Environment.all)
+    }
+
+    // MARK: Mounts
+
+    private func ofMount(_ path: String) throws(CommandFailure) -> VolumeReport {
+        let mountPoint = try MountPoint.canonical(path)
+        guard let entry = try MountTable.entry(at: mountPoint), entry.isOurs else {
+            throw CommandFailure(
+                "\(mountPoint): no ApusFS volume is mounted there; for the volume of an embedded "
+                    + "store write file:\(mountPoint)")
+        }
+        guard let record = try MountRecord.find(mountPoint: mountPoint, userID: entry.userID),
+            record.serving(userID: entry.userID) != nil
+        else {
+            throw CommandFailure(
+                "\(mountPoint): the process behind the mount has died; clean up with: "
+                    + "apusfs umount \(mountPoint)")
+        }
+        let source = try SourceParser.parse(record.source)
+        if case .memory = source.place { return .ofMemory(record) }
+        let complete = try PasswordSource.complete(
+            source, passwordFile: passwordFile ?? record.passwordFile,
+            environment: Environment.all)
+        var report = try VolumeReport.read(complete, volume: record.volume)
+        report.mount = .init(record)
+        return report
+    }
+
+    private func listMounts() throws(CommandFailure) {
+        let mounts = try MountTable.entries().filter(\.isOurs)
+        var lines: [MountLine] = []
+        for entry in mounts {
+            let record = try MountRecord.find(
+                mountPoint: entry.mountPoint, userID: entry.userID)
+            let process = record?.serving(userID: entry.userID)
+            lines.append(
+                MountLine(
+                    mountPoint: entry.mountPoint, source: entry.source,
+                    volume: record?.volume, process: process?.id))
+        }
+        if json { return Console.print(JSON.text(lines)) }
+        for line in lines { Console.print(line.text) }
+        if lines.isEmpty { Console.print("nothing is mounted") }
+    }
+
+    /// A mount of this host.
+    struct MountLine: Codable {
+        var mountPoint: String
+        var source: String
+        var volume: String?
+        /// Nil when it has died, or belongs to a user whose records cannot be read.
+        var process: Int32?
+
+        var text: String {
+            "\(mountPoint): \(source)" + (volume.map { ", volume '\($0)'" } ?? "")
+                + (process.map { ", process \($0)" } ?? ", no process is known")
+        }
+    }
+}

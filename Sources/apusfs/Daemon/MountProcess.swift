@@ -1,0 +1,191 @@
+import FileSystem
+import FuseServer
+import Glibc
+import KeyValue
+import Logging
+import Primitives
+import Telemetry
+import VolumeFS
+import VolumeStore
+
+/// One mount from its beginning to its end, in the process that serves it.
+///
+/// What is opened is closed in the opposite order, on every way out: the mount, the volume, the store,
+/// the embedded server, the registration.
+final class MountProcess: Sendable {
+    private let plan: MountPlan
+    private let reporter: MountReporter
+    private let log: LogDestination
+    private let logger: Logger
+    private let metrics = Metrics()
+
+    /// Blocked before any thread exists, and taken by a thread of its own.
+    static let signals = [SIGINT, SIGTERM, SIGHUP]
+
+    init(_ plan: MountPlan, reporter: MountReporter, log: LogDestination) {
+        self.plan = plan
+        self.reporter = reporter
+        self.log = log
+        let level: Logger.Level = plan.settings.isDebug ? .debug : .info
+        logger = Logger(label: "apusfs") {
+            TextLogHandler(label: $0, destination: log, level: level)
+        }
+    }
+
+    /// Mounts and serves until somebody unmounts.
+    func run() throws(CommandFailure) {
+        let settings = plan.settings
+        try MountPoint.requireFUSE(allowOther: settings.allowOther)
+        let mountPoint = try MountPoint.prepare(
+            plan.mountPoint, mayBeFilled: settings.allowNonEmpty
+        ) { reporter.send(.warning($0)) }
+        let registration = try MountRegistration(record(mountPoint))
+        do throws(CommandFailure) {
+            try withPidFile { () throws(CommandFailure) in try serve(at: mountPoint) }
+        } catch {
+            try registration.end(failure: wasReady.withLock { $0 } ? error.message : nil)
+            throw error
+        }
+        try registration.end(failure: nil)
+    }
+
+    private let wasReady = Locked(false)
+
+    // MARK: Steps
+
+    private func serve(at mountPoint: String) throws(CommandFailure) {
+        let settings = plan.settings
+        let access = try StoreAccess.open(
+            plan.source,
+            StoreAccess.Options(
+                connections: settings.connections, ioTimeout: settings.ioTimeout,
+                mayCreate: !settings.isReadOnly, isSupervised: true),
+            metrics: metrics, logger: logger
+        ) { reporter.send(.progress($0)) }
+        do throws(CommandFailure) {
+            try serve(access, at: mountPoint)
+        } catch {
+            try access.close()
+            throw error
+        }
+        try access.close()
+        logger.info("unmounted", metadata: ["mount": "\(mountPoint)"])
+    }
+
+    private func serve(_ access: StoreAccess, at mountPoint: String) throws(CommandFailure) {
+        let settings = plan.settings
+        let volume = try OpenVolume.prepare(access, settings)
+        try OpenVolume.requireBlockSize(volume, settings, plan.source)
+        let status: StoreStatus
+        do throws(StoreError) {
+            status = try access.store.status()
+        } catch {
+            throw StoreFailure.describe(error, plan.source)
+        }
+        // A replica refuses every change, so the mount refuses it first.
+        let isReadOnly = settings.isReadOnly || status.isReadOnly
+        for warning in StoreWarnings.about(status, plan.source) {
+            reporter.send(.warning(warning))
+            logger.warning("\(warning)")
+        }
+        let fileSystem = try makeFileSystem(access, volume, mountPoint, isReadOnly: isReadOnly)
+        let server = FuseServer(
+            fileSystem: fileSystem, options: plan.fuseOptions(isReadOnly: isReadOnly),
+            metrics: metrics, logger: logger)
+        do throws(FuseError) {
+            try server.mount(at: mountPoint)
+        } catch {
+            fileSystem.unmounted()
+            throw CommandFailure("\(error)")
+        }
+        handleSignals(server)
+        do throws(FuseError) {
+            try server.serve { [self] in announce(mountPoint, status) }
+        } catch {
+            throw CommandFailure("\(error)")
+        }
+        let lost = fileSystem.lostFileCount
+        guard lost == 0 else {
+            throw CommandFailure("changes of \(lost) files could not be stored and are lost")
+        }
+    }
+
+    private func makeFileSystem(
+        _ access: StoreAccess, _ volume: VolumeSettings, _ mountPoint: String, isReadOnly: Bool
+    ) throws(CommandFailure) -> VolumeFileSystem {
+        let session = SessionDescription(
+            host: Host.name, processID: getpid(), mountPoint: mountPoint, version: Version.apusfs)
+        do throws(VolumeError) {
+            let store = try VolumeStore(
+                store: access.store, settings: volume, session: session, isReadOnly: isReadOnly,
+                metrics: metrics, logger: logger)
+            return VolumeFileSystem(
+                store: store, options: plan.settings.volumeOptions(isReadOnly: isReadOnly),
+                metrics: metrics, logger: logger)
+        } catch {
+            throw StoreFailure.describe(error, plan.source)
+        }
+    }
+
+    /// The mount answers.
+    private func announce(_ mountPoint: String, _ status: StoreStatus) {
+        wasReady.withLock { $0 = true }
+        logger.info(
+            "mounted",
+            metadata: [
+                "source": "\(plan.source)", "mount": "\(mountPoint)",
+                "volume": "\(plan.settings.volume)", "store": "\(status.product)",
+            ])
+        reporter.send(.ready)
+    }
+
+    /// The first SIGINT or SIGTERM unmounts; more of them change nothing. SIGHUP opens the log file
+    /// again, or ends a mount in the foreground, whose terminal is gone.
+    private func handleSignals(_ server: FuseServer) {
+        let logger = logger
+        let log = log
+        let isForeground = plan.settings.isForeground
+        Signals.handle(Self.signals) { signal in
+            if signal == SIGHUP, !isForeground {
+                do throws(CommandFailure) {
+                    try log.reopen()
+                } catch {
+                    logger.error("\(error)")
+                }
+                return true
+            }
+            logger.info("unmounting", metadata: ["signal": "\(signal)"])
+            server.requestStop()
+            return true
+        }
+    }
+
+    private func record(_ mountPoint: String) throws(CommandFailure) -> MountRecord {
+        var shown = plan.source
+        shown.password = nil
+        return MountRecord(
+            process: getpid(), mountPoint: mountPoint, source: "\(shown)",
+            volume: plan.settings.volume, passwordFile: plan.settings.passwordFile,
+            logFile: plan.settings.isForeground ? plan.settings.logFile : try plan.logPath(),
+            isReadOnly: plan.settings.isReadOnly, since: Timestamp.now.nanoseconds, failure: nil)
+    }
+
+    private func withPidFile(
+        _ body: () throws(CommandFailure) -> Void
+    ) throws(CommandFailure) {
+        guard let path = plan.settings.pidFile else { return try body() }
+        try Directories.replace(path, with: "\(getpid())\n")
+        defer { unlink(path) }
+        try body()
+    }
+}
+
+/// This machine.
+enum Host {
+    static var name: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

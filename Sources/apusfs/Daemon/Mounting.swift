@@ -1,0 +1,97 @@
+import CLinux
+import Glibc
+import Logging
+import Primitives
+
+/// The three ways into a mount: from the command line, in the foreground, and as the process behind a
+/// mount in the background.
+enum Mounting {
+    /// Returns when the mount answers or, for a mount in the foreground, when it has ended.
+    static func mount(_ plan: MountPlan) throws(CommandFailure) {
+        do throws(CommandFailure) {
+            if plan.settings.isForeground {
+                try serveInForeground(plan)
+            } else {
+                try BackgroundMount.start(plan) { MountReporter.show($0) }
+                try requireAnswer(plan.mountPoint)
+            }
+        } catch {
+            throw error.with(.mountFailure)
+        }
+    }
+
+    /// The mount is asked as any program would ask it.
+    private static func requireAnswer(_ mountPoint: String) throws(CommandFailure) {
+        var information = statvfs()
+        guard statvfs(mountPoint, &information) == 0 else {
+            throw CommandFailure(mountPoint, "mounted, but does not answer", errno: errno)
+        }
+    }
+
+    private static func serveInForeground(_ plan: MountPlan) throws(CommandFailure) {
+        Signals.block(MountProcess.signals)
+        Signals.ignoreBrokenPipes()
+        let place = plan.settings.logFile.map { LogDestination.Place.file($0) } ?? .standardError
+        let destination = try LogDestination(place, secrets: plan.secrets)
+        let process = MountProcess(plan, reporter: MountReporter(pipe: nil), log: destination)
+        try process.run()
+    }
+
+    /// The process behind a mount: takes its plan from a pipe and tells through another how it goes.
+    static func serveInBackground() throws(CommandFailure) {
+        Signals.block(MountProcess.signals)
+        Signals.ignoreBrokenPipes()
+        guard fcntl(BackgroundMount.planDescriptor, F_GETFD) >= 0,
+            fcntl(BackgroundMount.messageDescriptor, F_GETFD) >= 0
+        else { throw CommandFailure("serve: is started by 'apusfs mount' only", status: .usage) }
+        let input = OwnedDescriptor(taking: BackgroundMount.planDescriptor)
+        let output = OwnedDescriptor(taking: BackgroundMount.messageDescriptor)
+        for descriptor in [input, output] { _ = fcntl(descriptor.raw, F_SETFD, FD_CLOEXEC) }
+        let reporter = MountReporter(pipe: output)
+        do throws(CommandFailure) {
+            let plan = try receivePlan(from: input)
+            chdir("/")
+            let process = MountProcess(
+                plan, reporter: reporter, log: try backgroundLog(plan))
+            try process.run()
+        } catch {
+            let status = error.with(.mountFailure).status
+            reporter.send(.failed(status, error.message))
+            throw CommandFailure(error.message, status: status)
+        }
+    }
+
+    private static func receivePlan(
+        from input: OwnedDescriptor
+    ) throws(CommandFailure) -> MountPlan {
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = try input.readAll(limit: BackgroundMount.planLimitBytes)
+        } catch {
+            throw CommandFailure("mount", "cannot read the plan", errno: error.rawValue)
+        }
+        return try JSON.value(MountPlan.self, from: bytes)
+    }
+
+    /// The log file, else the system's log, else a file in the runtime directory. What the Swift
+    /// runtime says when it stops the process goes to the file in any case.
+    private static func backgroundLog(_ plan: MountPlan) throws(CommandFailure) -> LogDestination {
+        let path = try plan.logPath()
+        let file = try LogDestination(.file(path), secrets: plan.secrets)
+        file.takeStandardError()
+        let hasSystemLog = access("/dev/log", W_OK) == 0
+        guard plan.settings.logFile == nil, hasSystemLog else { return file }
+        return try LogDestination(.systemLog, secrets: plan.secrets)
+    }
+}
+
+extension MountPlan {
+    /// What must not be seen in a log.
+    var secrets: [Secret] { source.password.map { [$0] } ?? [] }
+
+    /// The file that takes the log of a mount in the background where nothing else does.
+    func logPath() throws(CommandFailure) -> String {
+        if let file = settings.logFile { return file }
+        return "\(try RuntimeDirectory.path())/\(Fingerprint.of(mountPoint)).log"
+    }
+}

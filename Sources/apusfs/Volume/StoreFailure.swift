@@ -1,0 +1,54 @@
+import KeyValue
+import VolumeStore
+
+/// What went wrong with a store or a volume, in one line that says how to mend it.
+enum StoreFailure {
+    static func describe(_ error: StoreError, _ source: Source) -> CommandFailure {
+        switch error {
+        case .unavailable(let reason):
+            CommandFailure("\(source): no answer: \(reason); is the server running there?")
+        case .notAuthorized(let reason):
+            CommandFailure(
+                "\(source): the server refuses: \(reason); check user and password "
+                    + "(--password-file, APUSFS_REDIS_PASSWORD)")
+        case .outOfMemory:
+            CommandFailure("\(source): the server is full; raise its maxmemory or make room")
+        case .readOnly:
+            CommandFailure(
+                "\(source): the server is a replica and takes no changes; name the primary, or "
+                    + "mount with --read-only")
+        case .fenced: CommandFailure("\(source): the session was ended by another mount; try again")
+        case .wrongKind:
+            CommandFailure(
+                "\(source): a key of that volume's name holds something else; choose another "
+                    + "--volume or another database")
+        case .protocolViolation(let reason): CommandFailure("\(source): \(reason)")
+        case .closed: CommandFailure("\(source): closed")
+        }
+    }
+
+    static func describe(_ error: VolumeError, _ source: Source) -> CommandFailure {
+        switch error {
+        case .notFormatted(let name):
+            CommandFailure(
+                "\(source): there is no volume '\(name)'; make it with: apusfs format \(source)"
+                    + (name.text == MountSettings.standardVolume ? "" : " --volume \(name)"))
+        case .alreadyFormatted(let name):
+            CommandFailure(
+                "\(source): there is a volume '\(name)' already; --force erases it and all its files"
+            )
+        case .newerFormat(let found, let supported):
+            CommandFailure(
+                "\(source): the volume has format \(found), and this apusfs knows formats up to "
+                    + "\(supported); install a newer apusfs")
+        case .damaged(let what):
+            CommandFailure(
+                "\(source): the volume's superblock is damaged: \(what); nothing was changed")
+        case .inUse(let name, let sessions):
+            CommandFailure(
+                "\(source): \(sessions) mount\(sessions == 1 ? "" : "s") of volume '\(name)' must "
+                    + "be unmounted first; 'apusfs status \(source)' lists them")
+        case .store(let error): describe(error, source)
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import KeyValue
+
+/// What people should know about a server before they trust it with their files.
+enum StoreWarnings {
+    static func about(_ status: StoreStatus, _ source: Source) -> [String] {
+        if case .memory = source.place {
+            return ["memory: keeps everything in the mounting process: it is gone at unmount"]
+        }
+        var warnings: [String] = []
+        if status.mayEvict {
+            warnings.append(
+                "\(source): THIS SERVER MAY DELETE FILES when it is full: set maxmemory-policy to "
+                    + "noeviction (CONFIG SET maxmemory-policy noeviction)")
+        }
+        switch status.persistence {
+        case .none:
+            warnings.append(
+                "\(source): NOTHING SURVIVES A RESTART of this server: turn on its append-only file "
+                    + "(CONFIG SET appendonly yes)")
+        case .snapshots:
+            warnings.append(
+                "\(source): a crash of this server loses what changed since its last snapshot, "
+                    + "fsync or not: turn on its append-only file (CONFIG SET appendonly yes)")
+        case .everySecond, .always: break
+        }
+        if status.isReadOnly {
+            warnings.append("\(source): a replica that takes no changes")
+        }
+        return warnings
+    }
+}
