@@ -11,7 +11,7 @@ enum Dispatch {
         let rest = Array(arguments.dropFirst())
         do {
             if helperNames.contains(name) {
-                try MountHelper.run(rest)
+                try MountCall.run(rest)
             } else {
                 var command = try RootCommand.parseAsRoot(rest)
                 try command.run()

@@ -2,8 +2,8 @@
 /// [-o OPTIONS]`.
 ///
 /// Exit statuses are those of mount(8): 1 for wrong usage, 32 for a mount that failed.
-enum MountHelper {
-    struct Call: Equatable {
+enum MountCall {
+    struct Words: Equatable {
         var places: [String] = []
         var options: [String] = []
         /// `-s`: unknown options are told of, not refused.
@@ -33,8 +33,8 @@ enum MountHelper {
         }
     }
 
-    static func parse(_ arguments: [String]) throws(CommandFailure) -> Call {
-        var call = Call()
+    static func parse(_ arguments: [String]) throws(CommandFailure) -> Words {
+        var call = Words()
         var rest = arguments[...]
         while let word = rest.popFirst() {
             guard word.hasPrefix("-"), word.utf8.count > 1 else {
