@@ -9,6 +9,7 @@
 
 #include "CLinuxFuse.h"
 #include "CLinuxProcess.h"
+#include "CLinuxFiles.h"
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds, without a tuple or a struct on the Swift side. */
 int64_t apusfs_monotonic_nanoseconds(void);

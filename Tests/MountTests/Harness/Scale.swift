@@ -1,0 +1,33 @@
+import Foundation
+
+/// How much the larger tests do. What the project is judged by is `APUSFS_TEST_SCALE=full`; by default it is
+/// as much of it as fits a test run of some minutes. Each number can be set by itself.
+enum Scale {
+    /// Files in the tree that git, tar and diff see.
+    static let treeFiles = number("APUSFS_TEST_TREE_FILES", standard: 5_000, full: 5_000)
+    /// Rows that sqlite inserts in each journal mode.
+    static let databaseRows = number("APUSFS_TEST_DATABASE_ROWS", standard: 10_000, full: 10_000)
+    /// MiB of the file that is larger than the cache.
+    static let largeFileMiB = number("APUSFS_TEST_LARGE_FILE_MIB", standard: 256, full: 2_048)
+    /// Entries of the large directory.
+    static let directoryEntries = number("APUSFS_TEST_ENTRIES", standard: 20_000, full: 100_000)
+    /// MiB that each fio job writes and verifies.
+    static let fioMiB = number("APUSFS_TEST_FIO_MIB", standard: 24, full: 256)
+    /// Random operations for each codec and block size.
+    static let randomOperations = number("APUSFS_TEST_OPERATIONS", standard: 600, full: 20_000)
+    /// The seed of random tests; by default another one each time. It is printed.
+    static let seed = UInt64(
+        environment["APUSFS_TEST_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...UInt64.max))
+
+    private static let environment = ProcessInfo.processInfo.environment
+
+    private static func number(_ name: String, standard: Int, full: Int) -> Int {
+        if let text = environment[name] {
+            guard let number = Int(text), number > 0 else {
+                preconditionFailure("\(name)=\(text) is not a number above 0")
+            }
+            return number
+        }
+        return environment["APUSFS_TEST_SCALE"] == "full" ? full : standard
+    }
+}

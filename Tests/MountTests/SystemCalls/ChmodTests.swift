@@ -1,0 +1,88 @@
+import Glibc
+import Primitives
+import Testing
+
+extension MountTests.SystemCallTests {
+    @Suite struct ChmodTests {
+        let place: Place
+
+        init() throws { place = try Mount.current.makePlace() }
+
+        @Test(arguments: [0o000, 0o777, 0o4755, 0o2755, 0o1777, 0o7777, 0o640] as [mode_t])
+        func `every mode is kept, by path and by descriptor`(mode: mode_t) throws {
+            let file = try Descriptor(place["file"], O_RDWR | O_CREAT)
+            try SystemCall.mkdir(place["directory"])
+            for name in ["file", "directory"] {
+                try SystemCall.chmod(place[name], mode)
+                #expect(try SystemCall.stat(place[name]).permissions == mode)
+            }
+            try file.chmod(0o600)
+            #expect(try file.status().permissions == 0o600)
+            try file.chmod(mode)
+            #expect(try file.status().permissions == mode)
+        }
+
+        @Test func `ctime advances and mtime does not`() throws {
+            try SystemCall.writeFile(place["file"])
+            let before = try SystemCall.stat(place["file"])
+            try SystemCall.chmod(place["file"], 0o600)
+            let after = try SystemCall.stat(place["file"])
+            #expect(after.changeTime > before.changeTime)
+            #expect(after.modificationTime == before.modificationTime)
+        }
+
+        @Test func `only the owner and root change it`() throws {
+            try SystemCall.chmod(place.path, 0o777)
+            try Person.alice.run { try SystemCall.writeFile(place["hers"], [], mode: 0o666) }
+            try Person.bob.run { () throws in
+                #expect(throws: Errno.notPermitted) { try SystemCall.chmod(place["hers"], 0o777) }
+            }
+            try Person.alice.run { try SystemCall.chmod(place["hers"], 0o600) }
+            try SystemCall.chmod(place["hers"], 0o644)
+        }
+
+        @Test func `an owner outside of the group cannot set setgid on a file`() throws {
+            try SystemCall.writeFile(place["file"])
+            try SystemCall.chown(place["file"], user: Person.alice.user, group: 60_009)
+            try Person.alice.run { try SystemCall.chmod(place["file"], 0o2755) }
+            #expect(try SystemCall.stat(place["file"]).permissions == 0o755)
+            let member = Person(Person.alice.user, group: Person.alice.group, groups: [60_009])
+            try member.run { try SystemCall.chmod(place["file"], 0o2755) }
+            #expect(try SystemCall.stat(place["file"]).permissions == 0o2755)
+        }
+
+        @Test func `writing by somebody else clears setuid and setgid, by root it does not`() throws
+        {
+            try SystemCall.chmod(place.path, 0o777)
+            try SystemCall.writeFile(place["file"], "text")
+            try SystemCall.chmod(place["file"], 0o6777)
+            try Descriptor(place["file"], O_WRONLY).write([1])
+            #expect(try SystemCall.stat(place["file"]).permissions == 0o6777)
+            try Person.alice.run { try Descriptor(place["file"], O_WRONLY).write([1]) }
+            #expect(try SystemCall.stat(place["file"]).permissions == 0o777)
+        }
+
+        @Test func `truncating by somebody else clears them, too`() throws {
+            let calls: [(String) throws -> Void] = [
+                { try SystemCall.truncate($0, 1) },
+                { try Descriptor($0, O_RDWR).truncate(1) },
+                { _ = try Descriptor($0, O_WRONLY | O_TRUNC) },
+            ]
+            for (index, truncate) in calls.enumerated() {
+                let path = place["file\(index)"]
+                try SystemCall.writeFile(path, "text")
+                try SystemCall.chmod(path, 0o6777)
+                try Person.alice.run { try truncate(path) }
+                #expect(try SystemCall.stat(path).permissions == 0o777)
+            }
+        }
+
+        @Test func `setgid without execution for the group survives a write`() throws {
+            try SystemCall.writeFile(place["file"], "text")
+            try SystemCall.chown(place["file"], user: Person.alice.user, group: Person.alice.group)
+            try SystemCall.chmod(place["file"], 0o2666)
+            try Person.alice.run { try Descriptor(place["file"], O_WRONLY).write([1]) }
+            #expect(try SystemCall.stat(place["file"]).permissions == 0o2666)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import CLinux
+import Glibc
+import Primitives
+import Testing
+
+extension MountTests.SystemCallTests {
+    @Suite struct XattrTests {
+        let place: Place
+
+        init() throws {
+            place = try Mount.current.makePlace()
+            try SystemCall.writeFile(place["file"])
+            try SystemCall.mkdir(place["directory"])
+        }
+
+        @Test(arguments: ["user.name", "trusted.name", "security.name"], ["file", "directory"])
+        func `a value of any bytes comes back`(attribute: String, name: String) throws {
+            let path = place[name]
+            for value in [[], [0], Array(0...255), Bytes.pattern(4_000, seed: 2)] {
+                try SystemCall.setXattr(path, attribute, value)
+                #expect(try SystemCall.getXattr(path, attribute) == value)
+                #expect(try SystemCall.getXattr(path, attribute, capacity: 0).count == value.count)
+            }
+            #expect(try SystemCall.listXattrs(path).contains(attribute))
+            try SystemCall.removeXattr(path, attribute)
+            #expect(throws: Errno.noAttribute) { try SystemCall.getXattr(path, attribute) }
+        }
+
+        @Test func `XATTR_CREATE wants it absent, XATTR_REPLACE present`() throws {
+            let create = Int32(APUSFS_XATTR_CREATE)
+            let replace = Int32(APUSFS_XATTR_REPLACE)
+            let path = place["file"]
+            #expect(throws: Errno.noAttribute) {
+                try SystemCall.setXattr(path, "user.x", [1], flags: replace)
+            }
+            try SystemCall.setXattr(path, "user.x", [1], flags: create)
+            #expect(throws: Errno.exists) {
+                try SystemCall.setXattr(path, "user.x", [2], flags: create)
+            }
+            try SystemCall.setXattr(path, "user.x", [3], flags: replace)
+            #expect(try SystemCall.getXattr(path, "user.x") == [3])
+        }
+
+        @Test func `too little room is ERANGE, a missing one ENODATA`() throws {
+            try SystemCall.setXattr(place["file"], "user.x", [1, 2, 3])
+            #expect(throws: Errno.outOfRange) {
+                try SystemCall.getXattr(place["file"], "user.x", capacity: 2)
+            }
+            #expect(try SystemCall.getXattr(place["file"], "user.x", capacity: 3) == [1, 2, 3])
+            #expect(throws: Errno.noAttribute) { try SystemCall.getXattr(place["file"], "user.y") }
+            #expect(throws: Errno.noAttribute) {
+                try SystemCall.removeXattr(place["file"], "user.y")
+            }
+        }
+
+        @Test func `a name of 255 bytes is kept, a longer one ERANGE, a value over 64 KiB E2BIG`()
+            throws
+        {
+            let longest = "user." + String(repeating: "n", count: 250)
+            try SystemCall.setXattr(place["file"], longest, [1])
+            #expect(try SystemCall.listXattrs(place["file"]).contains(longest))
+            #expect(throws: Errno.outOfRange) {
+                try SystemCall.setXattr(place["file"], longest + "n", [1])
+            }
+            #expect(throws: Errno.argumentListTooLong) {
+                try SystemCall.setXattr(
+                    place["file"], "user.x", [UInt8](repeating: 0, count: 65_537))
+            }
+        }
+
+        @Test func `an unknown namespace is EOPNOTSUPP`() {
+            #expect(throws: Errno.notSupported) {
+                try SystemCall.setXattr(place["file"], "unknown.x", [1])
+            }
+        }
+
+        @Test func `fifty attributes are listed, and go with the file`() throws {
+            for index in 0..<50 {
+                try SystemCall.setXattr(
+                    place["file"], "user.\(index)", Array("value \(index)".utf8))
+            }
+            let names = try SystemCall.listXattrs(place["file"]).filter { $0.hasPrefix("user.") }
+            #expect(names.sorted() == (0..<50).map { "user.\($0)" }.sorted())
+            try SystemCall.unlink(place["file"])
+            try SystemCall.writeFile(place["file"])
+            #expect(try SystemCall.listXattrs(place["file"]).filter { $0.hasPrefix("user.") } == [])
+        }
+
+        @Test func `user attributes follow the permissions of the file`() throws {
+            try SystemCall.setXattr(place["file"], "user.x", [1])
+            try SystemCall.chmod(place["file"], 0o600)
+            try Person.alice.run { () throws in
+                #expect(throws: Errno.accessDenied) {
+                    try SystemCall.getXattr(place["file"], "user.x")
+                }
+            }
+            try SystemCall.chmod(place["file"], 0o644)
+            try Person.alice.run { () throws in
+                #expect(try SystemCall.getXattr(place["file"], "user.x") == [1])
+                #expect(throws: Errno.accessDenied) {
+                    try SystemCall.setXattr(place["file"], "user.x", [2])
+                }
+            }
+        }
+
+        @Test func `trusted attributes are root's, user attributes are not for symbolic links`()
+            throws
+        {
+            try SystemCall.setXattr(place["file"], "trusted.x", [1])
+            try SystemCall.symlink("file", place["link"])
+            #expect(throws: Errno.notPermitted) {
+                try SystemCall.setXattr(place["link"], "user.x", [1])
+            }
+            try Person.alice.run { () throws in
+                #expect(throws: Errno.noAttribute) {
+                    try SystemCall.getXattr(place["file"], "trusted.x")
+                }
+            }
+        }
+
+        @Test func `setting and removing move ctime`() throws {
+            let before = try SystemCall.stat(place["file"]).changeTime
+            try SystemCall.setXattr(place["file"], "user.x", [1])
+            let set = try SystemCall.stat(place["file"]).changeTime
+            try SystemCall.removeXattr(place["file"], "user.x")
+            let removed = try SystemCall.stat(place["file"]).changeTime
+            #expect(before < set)
+            #expect(set < removed)
+        }
+    }
+}
