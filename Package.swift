@@ -113,7 +113,7 @@ let package = Package(
         .testTarget(
             name: "CacheTests",
             dependencies: [
-                "Cache", "Primitives", "Telemetry", "TestSupport",
+                "CJemalloc", "Cache", "Primitives", "Telemetry", "TestSupport",
             ], swiftSettings: plain),
         .testTarget(
             name: "VolumeStoreTests",

@@ -70,12 +70,13 @@ extension BlockCache {
             if loads.isEmpty {
                 if !ahead.isEmpty { prefetch(Array(ahead)) }
             } else {
+                let started = Deadline.now
                 let wanted = loads.count
+                try obtainMemory(for: &loads, ticket)
                 claimAhead(ahead, ticket, &loads)
                 let hadAhead = loads.count > wanted
-                let started = Deadline.now
                 do throws(Errno) {
-                    try run(&loads, ticket) {
+                    try run(loads, ticket) {
                         pins[$0] = $1
                     } range: {
                         pieces[$0].range
@@ -142,7 +143,7 @@ extension BlockCache {
         claimAhead(addresses, ticket, &loads)
         if loads.isEmpty { return }
         do throws(Errno) {
-            try run(&loads, ticket) { _, _ in
+            try run(loads, ticket) { _, _ in
             } range: { _ in
                 0..<0
             }
@@ -153,29 +154,42 @@ extension BlockCache {
 
     // MARK: The trip
 
+    private func obtainMemory(for loads: inout [Load], _ ticket: LoadTicket) throws(Errno) {
+        do throws(Errno) {
+            for index in loads.indices {
+                loads[index].slot = try obtainSlot(near: loads[index].hash)
+            }
+        } catch {
+            abandon(loads, ticket)
+            ticket.fail(error)
+            throw error
+        }
+    }
+
+    private func abandon(_ loads: [Load], _ ticket: LoadTicket) {
+        for load in loads {
+            withShard(of: load.hash) {
+                $0.abandon(load.address, hash: load.hash, ticket: ticket)
+            }
+            giveBack(load.slot)
+        }
+    }
+
     /// Makes the trip for what was claimed under `ticket`, installs what came and hands each piece's pin to
     /// `deliver`; a piece that was forgotten meanwhile gets none. All claims are over afterwards.
     private func run(
-        _ loads: inout [Load], _ ticket: LoadTicket,
+        _ loads: [Load], _ ticket: LoadTicket,
         deliver: (Int, PinnedBlock) -> Void, range: (Int) -> Range<Int>
     ) throws(Errno) {
         let started = Deadline.now
         let forms: [StoredForm]
         do throws(Errno) {
-            for index in loads.indices where loads[index].slot == BlockPool.none {
-                loads[index].slot = try obtainSlot(near: loads[index].hash)
-            }
             forms = try source.load(
                 loads.map {
                     BlockRequest(address: $0.address, memory: pool.slots.memory(of: $0.slot))
                 })
         } catch {
-            for load in loads {
-                withShard(of: load.hash) {
-                    $0.abandon(load.address, hash: load.hash, ticket: ticket)
-                }
-                giveBack(load.slot)
-            }
+            abandon(loads, ticket)
             if Self.isQuick(since: started) { ticket.finish() } else { ticket.fail(error) }
             throw error
         }

@@ -4,9 +4,12 @@ public import Primitives
 extension BlockCache {
     /// Copies `bytes` into the block at `position` and marks them dirty. Never fetches the rest of the block.
     ///
-    /// `baseIsAbsent`: the store certainly holds nothing under that address; all other bytes are zeros then,
-    /// unless the cache knows better. Waits for memory when all blocks are dirty or pinned; EIO when
-    /// there is none for too long (nothing of this call happened then). The bytes lie within the block.
+    /// `baseIsAbsent`: the store certainly holds nothing under that address, and this is the first write to
+    /// it (a block that was written before may have been stored and evicted just now); all other bytes
+    /// are zeros then. Without effect when something of the block is cached.
+    ///
+    /// Waits for memory when all blocks are dirty or pinned; EIO when there is none for too long (nothing
+    /// of this call happened then). The bytes lie within the block.
     public func write(
         _ address: BlockAddress, owner: InodeID, at position: Int, bytes: UnsafeRawBufferPointer,
         baseIsAbsent: Bool

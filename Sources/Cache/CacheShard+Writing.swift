@@ -129,6 +129,8 @@ extension CacheShard {
             if taken.isInvalidated { entry.pointee.known = entry.pointee.dirty }
             owners.add(-taken.ranges.byteCount, owner: entry.pointee.owner)
         } else {
+            // It may have been stored nevertheless, or in part.
+            entry.pointee.form = .unknown
             let separate = entry.pointee.dirty.byteCount + taken.ranges.byteCount
             entry.pointee.dirty.formUnion(taken.ranges)
             owners.add(

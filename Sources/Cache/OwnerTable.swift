@@ -76,9 +76,10 @@ final class OwnerTable: @unchecked Sendable {
     func blockBecameDirty(_ block: BlockAddress, owner: InodeID) {
         blocks.add(1, ordering: .relaxed)
         parts[part(of: owner)].withLock { owners in
-            let isFirst = owners[owner, default: Owner()].blocks.isEmpty
-            if isFirst { owners[owner]?.oldestDirty = Deadline.now.monotonicNanoseconds }
-            owners[owner]?.blocks.insert(block)
+            var record = owners.removeValue(forKey: owner) ?? Owner()
+            if record.blocks.isEmpty { record.oldestDirty = Deadline.now.monotonicNanoseconds }
+            record.blocks.insert(block)
+            owners[owner] = record
         }
     }
 
@@ -96,6 +97,8 @@ final class OwnerTable: @unchecked Sendable {
         if change == 0 { return }
         bytes.add(change, ordering: .relaxed)
         parts[part(of: owner)].withLock { owners in
+            precondition(
+                owners[owner] != nil, "bytes are counted for owners with dirty blocks only")
             owners[owner]?.dirtyBytes += change
         }
     }

@@ -11,4 +11,15 @@ struct SplitMix: RandomNumberGenerator {
         value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
         return value ^ (value >> 31)
     }
+
+    /// `count` random bytes, quickly also in a debug build.
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count + 8) { memory, written in
+            let raw = UnsafeMutableRawBufferPointer(memory)
+            for offset in stride(from: 0, to: count, by: 8) {
+                raw.storeBytes(of: next(), toByteOffset: offset, as: UInt64.self)
+            }
+            written = count
+        }
+    }
 }
