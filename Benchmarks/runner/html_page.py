@@ -64,9 +64,10 @@ def _targets(report):
     if not report["targets"]:
         return ""
     lines = [[escape(t["target"]), escape(t["row"]), f"{t['floor']} ×", _times(t["ratio"]),
+              _times(t["cpu_ratio"]),
               f"<span class='{t['verdict'].split()[0]}'>{t['verdict']}</span>"]
              for t in report["targets"]]
-    return "<h2>Targets</h2>" + _table(["target", "row", "at least", "ratio", "verdict"], lines)
+    return "<h2>Targets</h2>" + _table(["target", "row", "at least", "ratio", "CPU time", "verdict"], lines)
 
 
 def _figure(name, row, colours):

@@ -39,6 +39,7 @@ def _row(row, results, order):
             "more_is_better": row.more_is_better,
             "systems": {label: _cell(cell, row) for label, cell in cells.items()}}
     made["ratios"] = {a: {b: _ratio(made, a, b) for b in cells if b != a} for a in cells}
+    made["cpu_ratios"] = {a: {b: _cpu_ratio(made, a, b) for b in cells if b != a} for a in cells}
     return made
 
 
@@ -48,6 +49,15 @@ def _ratio(row, subject, peer):
     if not mine or not theirs:
         return None
     return mine / theirs if row["more_is_better"] else theirs / mine
+
+
+def _cpu_ratio(row, subject, peer):
+    """How many times less CPU time of daemon and server `subject` takes: it stands a busy machine."""
+    mine, theirs = (row["systems"][label].get("cost", {}) for label in (subject, peer))
+    if not mine or not theirs:
+        return None
+    own = mine["daemon_cpu_seconds"] + mine["server_cpu_seconds"]
+    return (theirs["daemon_cpu_seconds"] + theirs["server_cpu_seconds"]) / own if own else None
 
 
 def _cell(cell, row):

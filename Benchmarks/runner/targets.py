@@ -37,6 +37,8 @@ def verdicts(report, subject="apusfs", peer=PEER):
             if any(fnmatchcase(name, pattern) for pattern in patterns):
                 ratio = report["rows"][name]["ratios"].get(subject, {}).get(peer)
                 verdict = "not measured" if ratio is None else "met" if ratio >= floor else "missed"
-                lines.append({"target": title, "row": name, "floor": floor, "ratio": ratio,
-                              "verdict": verdict})
+                lines.append({
+                    "target": title, "row": name, "floor": floor, "ratio": ratio,
+                    "cpu_ratio": report["rows"][name]["cpu_ratios"].get(subject, {}).get(peer),
+                    "verdict": verdict})
     return lines

@@ -44,9 +44,9 @@ def results(report, subject):
 def targets(report):
     if not report["targets"]:
         return ""
-    lines = [["target", "row", "at least", "ratio", "verdict"]]
-    lines += [[t["target"], t["row"], f"{t['floor']} ×", number(t["ratio"]), t["verdict"]]
-              for t in report["targets"]]
+    lines = [["target", "row", "at least", "ratio", "CPU ratio", "verdict"]]
+    lines += [[t["target"], t["row"], f"{t['floor']} ×", number(t["ratio"]), number(t["cpu_ratio"]),
+               t["verdict"]] for t in report["targets"]]
     return table(lines)
 
 
