@@ -1,0 +1,62 @@
+# ApusFS: 'make mount' builds it and mounts a volume, 'make test' runs every test, 'make help' lists all.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Where 'make mount' mounts, and what: without SOURCE, a private Redis that apusfs starts and stops.
+MOUNTPOINT ?= $(HOME)/apusfs
+SOURCE ?=
+PREFIX ?= /usr/local
+
+RELEASE := swift build -c release --static-swift-stdlib
+apusfs = $(shell $(RELEASE) --show-bin-path)/apusfs
+
+.PHONY: help deps build mount umount test format lint install clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+deps: ## install the Debian packages that are missing
+	@.ci/dependencies
+
+build: deps ## build the release, which runs without the Swift toolchain
+	@echo "build: the first time takes a few minutes"
+	@.ci/alive building $(RELEASE) --product apusfs
+
+mount: build ## build and mount at MOUNTPOINT (~/apusfs) from SOURCE (a private Redis)
+	@if stat -f "$(MOUNTPOINT)" >/dev/null 2>&1 && \
+	    findmnt -n -t fuse.apusfs --mountpoint "$(MOUNTPOINT)" >/dev/null; then \
+	    echo "mount: $(MOUNTPOINT) is mounted already"; \
+	else \
+	    mkdir -p "$(MOUNTPOINT)" 2>/dev/null || true; \
+	    "$(apusfs)" mount $(if $(SOURCE),"$(SOURCE)") "$(MOUNTPOINT)"; \
+	fi
+	@echo
+	@"$(apusfs)" status "$(MOUNTPOINT)"
+	@echo
+	@echo "The volume is mounted at $(MOUNTPOINT). Unmount it with: make umount"
+	@echo "(or: $(apusfs) umount $(MOUNTPOINT))"
+
+umount: ## unmount MOUNTPOINT and wait until everything is stored
+	@"$(apusfs)" umount "$(MOUNTPOINT)"
+	@echo "umount: $(MOUNTPOINT) is unmounted, everything is stored"
+
+test: deps ## run every test
+	@.ci/test
+
+format: ## format the sources
+	swift format -i --parallel -r Package.swift Sources Tests
+
+lint: ## check the format of the sources
+	swift format lint --strict --parallel -r Package.swift Sources Tests
+
+install: build ## install to PREFIX (/usr/local), with the helper that mount(8) looks for
+	install -D -m 755 "$(apusfs)" "$(DESTDIR)$(PREFIX)/bin/apusfs"
+	strip "$(DESTDIR)$(PREFIX)/bin/apusfs"
+	install -d "$(DESTDIR)/sbin"
+	ln -sf "$(PREFIX)/bin/apusfs" "$(DESTDIR)/sbin/mount.apusfs"
+	ln -sf "$(PREFIX)/bin/apusfs" "$(DESTDIR)/sbin/mount.fuse.apusfs"
+
+clean: ## remove what was built
+	rm -rf .build
