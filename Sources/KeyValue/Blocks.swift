@@ -71,7 +71,8 @@ public struct BlockWrite: @unchecked Sendable {
         /// `comparing` header bytes differ from those of `header` is a conflict.
         case patchMatching(header: InlineBlockHeader, comparing: Int, offset: Int)
         /// The block becomes header and payload if it still has the header `expected` (`nil`: is still
-        /// absent); otherwise it is a conflict. The payload is staged under a neighbour key.
+        /// absent), or if it is that already; otherwise it is a conflict. The payload is staged under a
+        /// neighbour key.
         case replaceMatching(header: InlineBlockHeader, expected: InlineBlockHeader?)
     }
 

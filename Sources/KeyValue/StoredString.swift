@@ -28,6 +28,11 @@ final class StoredString {
         bytes.starts(with: header.bytes.prefix(count))
     }
 
+    func holds(header: InlineBlockHeader, payload: UnsafeRawBufferPointer) -> Bool {
+        bytes.count == BlockHeader.byteCount + payload.count && self.header == header
+            && bytes.withUnsafeBytes { $0.dropFirst(BlockHeader.byteCount).elementsEqual(payload) }
+    }
+
     func replace(header: InlineBlockHeader, payload: UnsafeRawBufferPointer) {
         guard bytes.count == BlockHeader.byteCount + payload.count else {
             bytes = StoredString(header: header, payload: payload).bytes

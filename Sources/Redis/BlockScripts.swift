@@ -19,10 +19,11 @@ extension Script {
         """)
 
     /// Puts a staged value in the place of a block if that still has the header the caller believes.
-    /// Whatever happens, nothing is staged afterwards; the commands that stage and call this stand in
-    /// one transaction.
+    /// Whatever happens, nothing is staged afterwards; the commands that stage and call this stand in one
+    /// transaction. A block that holds just the staged value already is no conflict: that is how a
+    /// writer whose answer was lost finds its own work.
     ///
-    /// KEYS[1] the block, KEYS[2] the staged value; ARGV[1]: expected header, empty for an absent block.
+    /// KEYS[1] the block, KEYS[2] the staged value; ARGV[1]: expected header, empty for none.
     /// Answer: 1 replaced, 2 made, 0 conflict.
     static let replaceMatching = Script(
         """
@@ -32,11 +33,15 @@ extension Script {
           return header
         end
         local absent = header == '' and redis.call('EXISTS', KEYS[1]) == 0
-        if header ~= ARGV[1] or absent ~= (ARGV[1] == '') then
-          redis.call('UNLINK', KEYS[2])
-          return 0
+        local answer = ARGV[1] == '' and 2 or 1
+        if header == ARGV[1] and absent == (ARGV[1] == '') then
+          redis.call('RENAME', KEYS[2], KEYS[1])
+          return answer
         end
-        redis.call('RENAME', KEYS[2], KEYS[1])
-        return absent and 2 or 1
+        if header ~= redis.call('GETRANGE', KEYS[2], 0, 15)
+          or redis.call('STRLEN', KEYS[1]) ~= redis.call('STRLEN', KEYS[2])
+          or redis.call('GET', KEYS[1]) ~= redis.call('GET', KEYS[2]) then answer = 0 end
+        redis.call('UNLINK', KEYS[2])
+        return answer
         """)
 }

@@ -21,6 +21,8 @@ final class Exchange: @unchecked Sendable {
     var deadline = Deadline.now
     /// Whether anything is changed by the commands.
     var mutates = false
+    /// Whether the commands, carried out twice, have the effect of once.
+    var mayResend = true
 
     private(set) var replies: [Reply] = []
     private(set) var blocks: [Result<BlockLoadAnswer, BlockRefusal>] = []
@@ -32,6 +34,7 @@ final class Exchange: @unchecked Sendable {
         commands.clear()
         loads = []
         mutates = false
+        mayResend = true
         rewind()
     }
 

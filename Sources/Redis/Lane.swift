@@ -97,7 +97,7 @@ final class Lane: Sendable {
             guard case .up(let connection) = state.link else { return nil }
             return connection
         }
-        connection?.shutdown()
+        connection?.socket.shutdown()
     }
 
     // MARK: Coming by a connection
@@ -106,6 +106,12 @@ final class Lane: Sendable {
         state.withLock { state in
             if state.isClosed { return .closed }
             switch state.link {
+            case .up(let connection)
+            where !exchange.mayResend && state.pipeline.isIdle && connection.socket.hasEnded:
+                // Found before anything was sent on it, so it is no loss.
+                if let identity = connection.identity { zombies.add(identity) }
+                state.link = .connecting
+                return .connect
             case .up(let connection):
                 let (ticket, action) = state.pipeline.submit()
                 state.exchanges.append(exchange)
@@ -163,17 +169,16 @@ final class Lane: Sendable {
             defer { state.hasBeenUp = true }
             return (state.isClosed, state.hasBeenUp)
         }
-        if isClosed { return connection.shutdown() }
+        if isClosed { return connection.socket.shutdown() }
         guard isAgain else { return }
         metrics.add(.storeReconnects)
         logger.notice("connected to the store again", metadata: ["lane": "\(name)"])
     }
 
     private func make(timeoutMilliseconds: Int) throws(ConnectFailure) -> RedisConnection {
-        let connection = try RedisConnection(
-            endpoint, options, timeoutMilliseconds: timeoutMilliseconds)
-        connection.shouldGiveUp = { [weak self] in self?.someDeadlineHasPassed ?? true }
-        return connection
+        try RedisConnection(endpoint, options, timeoutMilliseconds: timeoutMilliseconds) {
+            [weak self] in self?.someDeadlineHasPassed ?? true
+        }
     }
 
     /// Whether somebody's deadline has passed, which is when the connection is given up: replies come in
@@ -243,7 +248,7 @@ final class Lane: Sendable {
         }
         metrics.add(.storeSentBytes, UInt64(bytes))
         metrics.add(.storeCommands, UInt64(commands))
-        try connection.send(&pieces)
+        try connection.socket.send(&pieces)
     }
 
     private func read(_ connection: RedisConnection, own: Int) -> PipelineState.Action {
@@ -277,7 +282,7 @@ final class Lane: Sendable {
     private func leave(
         _ connection: RedisConnection, _ role: PipelineState.Role?, _ failure: LinkFailure, own: Int
     ) -> PipelineState.Action {
-        connection.shutdown()
+        connection.socket.shutdown()
         let (failed, isDone) = state.withLock { state -> ([(Exchange, Bool)]?, Bool) in
             if let role { state.pipeline.linkBroke(role) }
             // Whoever reads answers its own exchange itself; everybody else is sent a signal.

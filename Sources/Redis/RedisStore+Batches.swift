@@ -7,7 +7,8 @@ extension RedisStore {
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
             exchange.commands.addCommit(batch, checks)
             exchange.mutates = true
-            try call(exchange, on: metadataLane, mayResend: batch.id != nil)
+            exchange.mayResend = batch.id != nil
+            try call(exchange, on: metadataLane)
             try exchange.checkForErrors()
             return try outcome(exchange.replies[0])
         }

@@ -9,7 +9,7 @@ extension RedisStore {
                 exchange.commands.add(request.key)
             }
             exchange.loads = requests
-            try call(exchange, on: dataLane(), mayResend: true)
+            try call(exchange, on: dataLane())
             var answers: [BlockLoadAnswer] = []
             answers.reserveCapacity(requests.count)
             for block in exchange.blocks {
@@ -51,7 +51,7 @@ extension RedisStore {
                 for key in some { exchange.commands.add(key) }
             }
             exchange.mutates = true
-            try call(exchange, on: dataLane(), mayResend: true)
+            try call(exchange, on: dataLane())
             try exchange.checkForErrors()
         }
     }
@@ -68,7 +68,7 @@ extension RedisStore {
             for write in writes { exchange.commands.add(write) }
             if isTransaction { exchange.commands.begin("EXEC", arguments: 1) }
             exchange.mutates = true
-            try call(exchange, on: dataLane(), mayResend: true)
+            try call(exchange, on: dataLane())
             try exchange.checkForErrors()
             let replies = isTransaction ? try exchange.transactionReplies() : exchange.replies
             return try results(of: writes, replies)
@@ -87,7 +87,8 @@ extension RedisStore {
             exchange.commands.addCommit(batch, checks, patched: writes.compactMap(\.patchedKey))
             exchange.commands.begin("EXEC", arguments: 1)
             exchange.mutates = true
-            try call(exchange, on: dataLane(), mayResend: batch.id != nil)
+            exchange.mayResend = batch.id != nil
+            try call(exchange, on: dataLane())
             try exchange.checkForErrors()
             let replies = try exchange.transactionReplies()
             guard let last = replies.last else {
@@ -192,8 +193,10 @@ extension CommandBuffer {
             begin("SET", arguments: 3)
             add(staged)
             add(header, payload: write.payload)
-            begin("EVALSHA", arguments: 6)
-            add(Script.replaceMatching.digest)
+            // By its text, not its digest: a script that the server does not know would leave the staged
+            // value behind.
+            begin("EVAL", arguments: 6)
+            add(Script.replaceMatching.text)
             add("2")
             add(write.key)
             add(staged)

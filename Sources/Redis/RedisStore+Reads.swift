@@ -10,7 +10,7 @@ extension RedisStore {
             for read in reads { exchange.commands.add(read) }
             // A list of keys may be empty.
             if exchange.commands.commandCount > 0 {
-                try call(exchange, on: lane, mayResend: true)
+                try call(exchange, on: lane)
                 try exchange.checkForErrors()
             }
             var answers: [ReadAnswer] = []
@@ -50,7 +50,7 @@ extension RedisStore {
             (next, pairs) = try exchanges.withExchange(deadline: deadline()) {
                 exchange throws(StoreError) in
                 exchange.commands.add(.page(key: key, cursor: cursor, limit: limit))
-                try call(exchange, on: lane, mayResend: true)
+                try call(exchange, on: lane)
                 try exchange.checkForErrors()
                 return try exchange.replies[...].only().page()
             }

@@ -11,7 +11,7 @@ extension RedisStore {
             exchange.commands.add("GET")
             exchange.commands.add("save")
             exchange.commands.add("appendfsync")
-            try call(exchange, on: metadataLane, mayResend: true)
+            try call(exchange, on: metadataLane)
             // A user may be forbidden to ask: then that part is not known.
             var text = Bytes()
             var isInformed = false

@@ -104,15 +104,15 @@ public final class RedisStore: KeyValueStore {
     // MARK: One call
 
     /// Has the server carry out the commands of `exchange` and returns when all of them are answered
-    /// with something else than "not now". `mayResend`: carried out twice they have the effect of once.
-    func call(_ exchange: Exchange, on lane: Lane, mayResend: Bool) throws(StoreError) {
+    /// with something else than "not now".
+    func call(_ exchange: Exchange, on lane: Lane) throws(StoreError) {
         trips.wrappingAdd(1, ordering: .relaxed)
         metrics.add(.storeRoundTrips)
         var pauses = ReconnectPolicy()
         var scriptLoads = 0
         while true {
             if exchange.mutates, zombies.areSome { try buryZombies(lane, exchange.deadline) }
-            guard try attempt(exchange, lane, mayResend) else { continue }
+            guard try attempt(exchange, lane) else { continue }
             switch exchange.errors.first(where: \.isTemporary) {
             case nil: return
             case .unknownScript where scriptLoads < Self.maximumScriptLoads:
@@ -130,7 +130,7 @@ public final class RedisStore: KeyValueStore {
 
     /// One attempt; `false` when the connection was lost and the commands may be sent again.
     private func attempt(
-        _ exchange: Exchange, _ lane: Lane, _ mayResend: Bool
+        _ exchange: Exchange, _ lane: Lane
     ) throws(StoreError) -> Bool {
         do throws(LaneFailure) {
             try lane.perform(exchange)
@@ -142,7 +142,7 @@ public final class RedisStore: KeyValueStore {
             case .unreachable(let text): throw .unavailable("\(endpoint): \(text)")
             case .lost(let sent, let failure):
                 if isClosed { throw .closed }
-                if sent, !mayResend {
+                if sent, !exchange.mayResend {
                     throw .unavailable("connection lost before the answer came: \(failure.text)")
                 }
                 if exchange.deadline.hasPassed {
@@ -167,7 +167,7 @@ public final class RedisStore: KeyValueStore {
                 exchange.commands.add("LOAD")
                 exchange.commands.add(script.text)
             }
-            while try !attempt(exchange, lane, true) {}
+            while try !attempt(exchange, lane) {}
             for case .refused(let error) in exchange.errors { throw error }
         }
     }
@@ -177,7 +177,7 @@ public final class RedisStore: KeyValueStore {
         try exchanges.withExchange(deadline: deadline) { exchange throws(StoreError) in
             exchange.commands.begin("INFO", arguments: 2)
             exchange.commands.add("server")
-            while try !attempt(exchange, lane, true) {}
+            while try !attempt(exchange, lane) {}
             var run = Bytes()
             if case .bulk(let text)? = exchange.replies.first {
                 run = Bytes((RedisInformation(text)["run_id"] ?? "").utf8)
@@ -190,7 +190,7 @@ public final class RedisStore: KeyValueStore {
                 exchange.commands.add("ID")
                 exchange.commands.add(zombie.client)
             }
-            if !living.isEmpty { while try !attempt(exchange, lane, true) {} }
+            if !living.isEmpty { while try !attempt(exchange, lane) {} }
             for case .refused(let error) in exchange.errors {
                 logger.warning(
                     "cannot end a lost connection at the server",

@@ -78,7 +78,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
             let isOwn = state.thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false
             return (state.connection, isOwn)
         }
-        connection?.shutdown()
+        connection?.socket.shutdown()
         onEnd(self)
         if isOwnThread { return }
         let _: Void? = state.wait { $0.isFinished ? () : nil }
@@ -96,7 +96,8 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         while !isCancelled {
             do throws(ConnectFailure) {
                 let connection = try RedisConnection(
-                    endpoint, options, timeoutMilliseconds: options.connectTimeoutMilliseconds)
+                    endpoint, options, timeoutMilliseconds: options.connectTimeoutMilliseconds
+                ) { [weak self] in self?.isSilentTooLong ?? true }
                 let wasEstablished = listen(connection)
                 if wasEstablished, !isCancelled {
                     policy.didConnect()
@@ -120,10 +121,6 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
 
     /// Delivers messages until the connection is lost; says whether the subscription was confirmed.
     private func listen(_ connection: RedisConnection) -> Bool {
-        connection.shouldGiveUp = { [weak self, weak connection] in
-            guard let self, let connection else { return true }
-            return self.isSilentTooLong(connection)
-        }
         let mayGoOn = state.change { state in
             state.connection = connection
             state.silentSince = .now
@@ -153,7 +150,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
                 state.firstResult = .failure(.unavailable("\(endpoint): \(error.text)"))
             }
         }
-        connection.shutdown()
+        connection.socket.shutdown()
         return isEstablished
     }
 
@@ -185,18 +182,18 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
     }
 
     /// Asks the server for a sign of life after a silence, and gives up when none comes.
-    private func isSilentTooLong(_ connection: RedisConnection) -> Bool {
-        let (asks, givesUp) = state.withLock { state -> (Bool, Bool) in
-            if state.isCancelled { return (false, true) }
+    private var isSilentTooLong: Bool {
+        let (asking, givesUp) = state.withLock { state -> (RedisConnection?, Bool) in
+            if state.isCancelled { return (nil, true) }
             let askAt = state.silentSince.advanced(byMilliseconds: Self.silenceMilliseconds)
             let endAt = askAt.advanced(byMilliseconds: options.ioTimeoutMilliseconds)
-            if state.hasAsked { return (false, endAt.hasPassed) }
+            if state.hasAsked { return (nil, endAt.hasPassed) }
             state.hasAsked = askAt.hasPassed
-            return (state.hasAsked, false)
+            return (state.hasAsked ? state.connection : nil, false)
         }
-        guard asks else { return givesUp }
+        guard let asking else { return givesUp }
         do throws(LinkFailure) {
-            try send(connection) { $0.begin("PING", arguments: 1) }
+            try send(asking) { $0.begin("PING", arguments: 1) }
             return false
         } catch {
             return true
@@ -210,7 +207,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         encode(commands)
         var pieces: [iovec] = []
         commands.appendPieces(to: &pieces)
-        try connection.send(&pieces)
+        try connection.socket.send(&pieces)
         withExtendedLifetime(commands) {}
     }
 }

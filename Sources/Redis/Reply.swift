@@ -40,6 +40,9 @@ enum ErrorKind: Equatable {
         case "WRONGTYPE": self = .refused(.wrongKind)
         // The server cannot write to its disk or has too few replicas, and takes no changes meanwhile.
         case "MISCONF", "NOREPLICAS": self = .refused(.unavailable(message))
+        // What the ACL forbids within a script has no word of its own in Redis 7.0.
+        case "ERR" where message.hasPrefix("ERR The user executing the script"):
+            self = .refused(.notAuthorized(message))
         default: self = .refused(.protocolViolation(message))
         }
     }

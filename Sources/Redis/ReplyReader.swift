@@ -29,7 +29,7 @@ final class ReplyReader {
     /// From this size on a destination is read into directly; below, copying costs less than a call.
     private static let directBytes = 16 << 10
 
-    private unowned let source: any ByteSource
+    private let source: any ByteSource
     // SAFETY: allocated in init, freed in deinit; bytes between start and end have been received.
     private let memory: UnsafeMutableRawBufferPointer
     private var start = 0

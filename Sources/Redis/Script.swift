@@ -12,9 +12,7 @@ struct Script: Sendable {
     }
 
     /// Everything that a connection loads when it is made.
-    static let all = [
-        commit, follow, followPage, patchMatching, replaceMatching,
-    ]
+    static let all = [commit, follow, followPage, patchMatching]
 }
 
 /// SHA-1 (FIPS 180-4), which Redis names scripts by. Not for secrets.

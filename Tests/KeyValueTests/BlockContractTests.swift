@@ -165,6 +165,9 @@ import Testing
         #expect(try store.value(key) == nil)
         #expect(try replace(nil, big) == .stored(created: true))
         #expect(try store.value(key) == raw.bytes + big)
+        #expect(try replace(nil, big) == .stored(created: true))
+        #expect(try replace(packed, big) == .stored(created: false))
+        #expect(try replace(nil, big.dropLast() + [big[0]]) == .conflict)
         #expect(try replace(nil, [1]) == .conflict)
         #expect(try replace(packed, [1]) == .conflict)
         // All sixteen bytes count.

@@ -127,8 +127,16 @@ public final class RedisServer: @unchecked Sendable {
         var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
+        // A thread of Dispatch blocks most signals, and a child inherits that: SIGTERM would be lost.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var pid = pid_t()
-        let result = posix_spawnp(&pid, words[0], nil, nil, pointers, environ)
+        let result = posix_spawnp(&pid, words[0], nil, &attributes, pointers, environ)
         guard result == 0 else {
             throw StartFailure(description: "redis-server: \(String(cString: strerror(result)))")
         }

@@ -1,0 +1,99 @@
+import Glibc
+
+/// The descriptor of a connection, once hiredis has done its part: gather writes, and reads straight to
+/// where the bytes belong. One thread may send while another receives; `shutdown` comes from any thread.
+final class RedisSocket: ByteSource, @unchecked Sendable {
+    /// How often a wait looks whether it should end.
+    static let tickMilliseconds = 50
+
+    /// IOV_MAX of Linux.
+    private static let maximumPieces = 1_024
+
+    /// Owned by the hiredis context beside which this object stands.
+    private let descriptor: Int32
+    private let shouldGiveUp: @Sendable () -> Bool
+
+    init(descriptor: Int32, shouldGiveUp: @escaping @Sendable () -> Bool) {
+        self.descriptor = descriptor
+        self.shouldGiveUp = shouldGiveUp
+        var tick = timeval(tv_sec: 0, tv_usec: Self.tickMilliseconds * 1_000)
+        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+            setsockopt(
+                descriptor, SOL_SOCKET, option, &tick, socklen_t(MemoryLayout<timeval>.size))
+        }
+    }
+
+    /// Ends both directions at once: whoever sends or receives on it fails. What has not left this host
+    /// is thrown away instead of being sent later.
+    func shutdown() {
+        var abort = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &abort, socklen_t(MemoryLayout<linger>.size))
+        Glibc.shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+
+    /// Whether the server has closed an idle connection; does not wait.
+    var hasEnded: Bool {
+        var byte: UInt8 = 0
+        let received = recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
+        return received == 0 || received < 0 && errno != EAGAIN && errno != EINTR
+    }
+
+    /// Sends all pieces, in order; `pieces` is used up.
+    func send(_ pieces: inout [iovec]) throws(LinkFailure) {
+        var next = 0
+        while next < pieces.count {
+            let count = min(pieces.count - next, Self.maximumPieces)
+            let sent = pieces.withUnsafeMutableBufferPointer { buffer in
+                var message = msghdr()
+                message.msg_iov = buffer.baseAddress.map { $0 + next }
+                message.msg_iovlen = count
+                // Not SIGPIPE, but an error.
+                return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+            }
+            guard sent >= 0 else {
+                try judge(errno)
+                continue
+            }
+            var left = sent
+            while next < pieces.count, left >= pieces[next].iov_len {
+                left -= pieces[next].iov_len
+                next += 1
+            }
+            if left > 0 {
+                // SAFETY: left < iov_len, so the sum stays within the piece.
+                pieces[next].iov_base = pieces[next].iov_base.map { $0 + left }
+                pieces[next].iov_len -= left
+            }
+        }
+    }
+
+    func receive(
+        into first: UnsafeMutableRawBufferPointer, then second: UnsafeMutableRawBufferPointer
+    ) throws(LinkFailure) -> Int {
+        while true {
+            let received: Int
+            if second.isEmpty {
+                received = recv(descriptor, first.baseAddress, first.count, 0)
+            } else {
+                received = withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { pieces in
+                    pieces[0] = iovec(iov_base: first.baseAddress, iov_len: first.count)
+                    pieces[1] = iovec(iov_base: second.baseAddress, iov_len: second.count)
+                    return readv(descriptor, pieces.baseAddress, 2)
+                }
+            }
+            if received > 0 { return received }
+            if received == 0 { throw .closedByServer }
+            try judge(errno)
+        }
+    }
+
+    /// Returns when the call should be made again.
+    private func judge(_ code: Int32) throws(LinkFailure) {
+        switch code {
+        case EINTR: return
+        case EAGAIN, EWOULDBLOCK: if shouldGiveUp() { throw .timedOut }
+        case EPIPE, ECONNRESET: throw .closedByServer
+        default: throw .system(code: code)
+        }
+    }
+}

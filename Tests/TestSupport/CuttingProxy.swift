@@ -1,0 +1,187 @@
+import Foundation
+import Primitives
+
+/// A listener on a unix socket that passes bytes to and from another one, and cuts connections at the
+/// moment that a test asks for. It ends with the value that holds it.
+public final class CuttingProxy: Sendable {
+    private let core: ProxyCore
+
+    public var path: String { core.path }
+
+    /// Connections taken so far.
+    public var connectionCount: Int { core.connectionCount }
+
+    /// Connections cut so far by `cutAnswer`.
+    public var cutCount: Int { core.cutCount }
+
+    public init(to target: String) throws {
+        core = try ProxyCore(to: target)
+        core.start()
+    }
+
+    deinit { core.close() }
+
+    /// The next request that contains `pattern` reaches the server, and its answer is lost: the
+    /// connection is cut instead.
+    public func cutAnswer(toRequestWith pattern: String) {
+        core.cutAnswer(toRequestWith: pattern)
+    }
+
+    /// Cuts every connection now.
+    public func cutAll() { core.cutAll() }
+}
+
+/// What the threads of a proxy share; it lives until the last of them has ended.
+private final class ProxyCore: @unchecked Sendable {
+    private struct State {
+        var open: [Int: (client: Int32, server: Int32)] = [:]
+        var nextNumber = 0
+        var pattern: [UInt8]?
+        var cuts = 0
+        var isClosed = false
+    }
+
+    private let directory: TemporaryDirectory
+    private let target: String
+    private let listener: Int32
+    private let state = Monitor(State())
+    private let threads = Locked<[WorkerThread]>([])
+
+    var path: String { directory.path + "/proxy.sock" }
+
+    /// Connections taken so far.
+    var connectionCount: Int { state.withLock { $0.nextNumber } }
+
+    /// Connections cut so far by `cutAnswer`.
+    var cutCount: Int { state.withLock { $0.cuts } }
+
+    init(to target: String) throws {
+        directory = try TemporaryDirectory(prefix: "apusfs-proxy")
+        self.target = target
+        listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = listener
+        let isListening = withUnixAddress(directory.path + "/proxy.sock") { address, length in
+            bind(listener, address, length) == 0 && listen(listener, 64) == 0
+        }
+        guard isListening else { throw CocoaError(.fileWriteUnknown) }
+    }
+
+    func start() {
+        let listener = listener
+        let acceptor = WorkerThread(name: "proxy") { [self] in
+            while true {
+                let client = accept(listener, nil, nil)
+                if client < 0 { return }
+                serve(client)
+            }
+        }
+        threads.withLock { $0.append(acceptor) }
+    }
+
+    /// Ends everything; later calls do nothing.
+    func close() {
+        let isFirst = state.change { state in
+            defer { state.isClosed = true }
+            return !state.isClosed
+        }
+        guard isFirst else { return }
+        shutdown(listener, Int32(SHUT_RDWR))
+        cutAll()
+        while let thread = threads.withLock({ $0.popLast() }) { thread.join() }
+        Glibc.close(listener)
+    }
+
+    /// The next request that contains `pattern` reaches the server, and its answer is lost: the
+    /// connection is cut instead.
+    func cutAnswer(toRequestWith pattern: String) {
+        state.withLock { $0.pattern = Array(pattern.utf8) }
+    }
+
+    /// Cuts every connection now.
+    func cutAll() {
+        state.withLock { state in
+            for (client, server) in state.open.values {
+                shutdown(client, Int32(SHUT_RDWR))
+                shutdown(server, Int32(SHUT_RDWR))
+            }
+        }
+    }
+
+    private func serve(_ client: Int32) {
+        let server = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let isConnected = withUnixAddress(target) { connect(server, $0, $1) == 0 }
+        let number = state.withLock { state in
+            defer { state.nextNumber += 1 }
+            if isConnected, !state.isClosed { state.open[state.nextNumber] = (client, server) }
+            return isConnected && !state.isClosed ? state.nextNumber : nil
+        }
+        guard let number else {
+            Glibc.close(client)
+            Glibc.close(server)
+            return
+        }
+        // Both directions share this: set once the answer to come must not be passed on.
+        let losesAnswer = Locked(false)
+        let pair = Directions(losesAnswer)
+        let forward = WorkerThread(name: "proxy forward") { [self] in
+            pump(client, server) { chunk in
+                if self.takesPattern(chunk) { pair.losesAnswer.withLock { $0 = true } }
+                return true
+            }
+        }
+        let back = WorkerThread(name: "proxy back") { [self] in
+            pump(server, client) { _ in
+                let isLost = pair.losesAnswer.withLock { $0 }
+                if isLost { state.withLock { $0.cuts += 1 } }
+                return !isLost
+            }
+            forward.join()
+            state.withLock { $0.open[number] = nil }
+            Glibc.close(client)
+            Glibc.close(server)
+        }
+        threads.withLock { $0.append(back) }
+    }
+
+    private final class Directions: Sendable {
+        let losesAnswer: Locked<Bool>
+
+        init(_ losesAnswer: consuming Locked<Bool>) { self.losesAnswer = losesAnswer }
+    }
+
+    private func takesPattern(_ chunk: ArraySlice<UInt8>) -> Bool {
+        state.withLock { state in
+            guard let pattern = state.pattern, contains(chunk, pattern) else { return false }
+            state.pattern = nil
+            return true
+        }
+    }
+
+    private func contains(_ chunk: ArraySlice<UInt8>, _ pattern: [UInt8]) -> Bool {
+        guard let first = pattern.first, chunk.count >= pattern.count else { return false }
+        return chunk.indices.dropLast(pattern.count - 1).contains { index in
+            chunk[index] == first && chunk[index..<index + pattern.count].elementsEqual(pattern)
+        }
+    }
+
+    /// Passes bytes on until either side ends or `mayPass` says no, then cuts both.
+    private func pump(_ from: Int32, _ to: Int32, mayPass: (ArraySlice<UInt8>) -> Bool) {
+        defer {
+            shutdown(from, Int32(SHUT_RDWR))
+            shutdown(to, Int32(SHUT_RDWR))
+        }
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let received = recv(from, &buffer, buffer.count, 0)
+            guard received > 0, mayPass(buffer[..<received]) else { return }
+            var sent = 0
+            while sent < received {
+                let count = buffer[sent..<received].withUnsafeBytes {
+                    send(to, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
+                if count <= 0 { return }
+                sent += count
+            }
+        }
+    }
+}
