@@ -32,7 +32,8 @@ extension VolumeStore {
     private static let retryMilliseconds = 1_000
 
     /// Starts lease renewal, the reaper and the subscription. `onChange` is called from a thread of the
-    /// store's own, with what other mounts change; it must not wait for a call of this volume.
+    /// store's own, with what other mounts change, in order. The only call of this volume that it makes
+    /// itself is `claimOrphan(_:)`: messages wait meanwhile.
     public func start(onChange: @escaping @Sendable (RemoteChange) -> Void) {
         life.withLock { $0.onChange = onChange }
         do throws(StoreError) {

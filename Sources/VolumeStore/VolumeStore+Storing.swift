@@ -126,10 +126,12 @@ extension VolumeStore {
             case .conditionFailed(0):
                 try discardStored(job)
                 throw .stale
-            case .conditionFailed:
+            case .conditionFailed(let index):
                 known.forget(job.inode)
-                if loneEpoch != nil { keeperTask { $0.mustRefresh = true } }
-                if loneEpoch != nil { membership.doubt() }
+                if loneEpoch != nil, index == Self.sessionCondition {
+                    membership.doubt()
+                    keeperTask { $0.mustRefresh = true }
+                }
                 return nil
             }
         }
@@ -152,6 +154,9 @@ extension VolumeStore {
             }
         }
     }
+
+    /// Where `commitBehind` puts the condition on the session epoch, if it needs one.
+    private static let sessionCondition = 2
 
     private func commitBehind(
         _ job: StoreJob, _ entry: KnownInodes.Entry, _ loneEpoch: Int64?
