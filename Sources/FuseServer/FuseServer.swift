@@ -66,7 +66,10 @@ public final class FuseServer: @unchecked Sendable {
     /// Mounts at `path`. From now on programs see the mount and wait for `serve`.
     public func mount(at path: String) throws(FuseError) {
         guard lifecycle.withLock({ $0.begin(.mounted) }) else { throw .outOfOrder("mount") }
-        mounted = try MountedSession(at: path, options: options, server: self, logger: logger)
+        let session = try MountedSession(
+            at: path, options: options, server: self, logger: logger)
+        mounted = session
+        lifecycle.withLock { $0.place = session.place }
     }
 
     /// Answers requests until the mount is gone: by `requestStop`, by umount(8), or by an abort of the
@@ -95,7 +98,7 @@ public final class FuseServer: @unchecked Sendable {
     /// files open keep the mount for `stopGraceMilliseconds`, then it is taken from them; what they wrote
     /// is stored either way.
     public func requestStop() {
-        guard let place = mounted?.place, lifecycle.withLock({ $0.requestStop() }) else { return }
+        guard let place = lifecycle.withLock({ $0.requestStop() }) else { return }
         let stopper = WorkerThread(name: "apusfs-stop") { [self] in stop(place) }
         lifecycle.withLock { $0.helpers.append(stopper) }
     }
@@ -126,18 +129,13 @@ public final class FuseServer: @unchecked Sendable {
 
     private func stop(_ place: MountPlace) {
         let deadline = Deadline.after(milliseconds: options.stopGraceMilliseconds)
-        while true {
-            switch place.unmount() {
-            case .gone: return
-            case .busy: break
-            case .failed(let reason):
-                logger.warning("unmounting \(place.path) failed: \(reason)")
-            }
-            if deadline.hasPassed { break }
+        while !deadline.hasPassed {
+            if place.unmount() == .gone { return }
             let pause = Deadline.after(milliseconds: Self.stopRetryMilliseconds)
             let ended: Void? = lifecycle.wait(until: pause) { $0.hasLoopEnded ? () : nil }
             if ended != nil { return }
         }
+        if place.unmount() == .gone { return }
         logger.warning("\(place.path) is still in use: taking the mount from those programs")
         place.writeBack(logger: logger)
         place.detach(logger: logger)
@@ -227,6 +225,7 @@ struct Lifecycle {
     private var phase = Phase.created
     private var isStopRequested = false
     var hasLoopEnded = false
+    var place: MountPlace?
     /// What INIT offered, and then what was answered; `negotiated` once the kernel took it.
     var offered: Negotiated?
     var negotiated: Negotiated?
@@ -245,10 +244,10 @@ struct Lifecycle {
         }
     }
 
-    /// Whether this is the first wish to stop and there is something to stop.
-    mutating func requestStop() -> Bool {
-        guard phase != .created, !isStopRequested, !hasLoopEnded else { return false }
+    /// What to unmount: only at the first wish to stop, and when something is mounted.
+    mutating func requestStop() -> MountPlace? {
+        guard let place, !isStopRequested, !hasLoopEnded else { return nil }
         isStopRequested = true
-        return true
+        return place
     }
 }

@@ -13,9 +13,8 @@ struct MountPlace: Sendable {
     enum UnmountResult: Equatable {
         /// Nothing of ours is mounted any more.
         case gone
-        /// Programs use it.
+        /// Programs use it, or unmounting is not permitted.
         case busy
-        case failed(String)
     }
 
     /// Says what is wrong with a mount point before anything is tried.
@@ -67,11 +66,9 @@ struct MountPlace: Sendable {
         guard geteuid() == 0 else {
             return Fusermount.run(["-u", "-q", "--", path]) ? .gone : .busy
         }
-        return switch apusfs_umount(path, 0) {
-        case 0, EINVAL: .gone
-        case EBUSY: .busy
-        case let code: .failed("\(Errno(rawValue: code))")
-        }
+        // EINVAL: somebody else unmounted it just now.
+        let result = apusfs_umount(path, 0)
+        return result == 0 || result == EINVAL ? .gone : .busy
     }
 
     /// Writes what the kernel caches of mappings (syncfs(2)).

@@ -45,7 +45,7 @@ enum Transport {
     /// read(2) of one request, with a look at what libfuse will not tell.
     ///
     /// libfuse may cancel the thread inside read(2) when the session ends: nothing is owned at that point.
-    private static func receive(
+    static func receive(
         _ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int,
         _ server: UnsafeMutableRawPointer?
     ) -> Int {

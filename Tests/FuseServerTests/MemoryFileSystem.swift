@@ -3,7 +3,7 @@ import Primitives
 
 /// A filesystem in memory that records what it was asked and counts the kernel's references, for tests of
 /// the server in front of it. Everything happens under one lock, but for `read` and a `barrier`.
-final class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
+class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
     struct Node {
         var attributes: Attributes
         var data: [UInt8] = []
