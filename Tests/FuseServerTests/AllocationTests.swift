@@ -99,12 +99,13 @@ private final class QuietFileSystem: MemoryFileSystem, @unchecked Sendable {
     private static let rounds = 200
 
     /// What the worker allocated from one request to the next of the same kind, over all rounds but the
-    /// first, in which the thread makes its own memory.
+    /// first, in which the thread makes its own memory: the smallest amount, and that of nine in ten
+    /// (others of the kernel's requests may come between, as FORGET does when somebody drops caches).
     private func bytesPerRequest(
-        requestsPerRound: Int = 1, _ call: (_ path: String, _ file: Int32) throws -> Void
-    ) throws -> Set<UInt64> {
+        _ call: (_ path: String, _ file: Int32) throws -> Void
+    ) throws -> [UInt64] {
         let files = QuietFileSystem()
-        var differences: Set<UInt64> = []
+        var differences: [UInt64] = []
         try withMount(files, configure: { $0.threads = 1 }) { mount in
             let path = mount.path + "/file"
             try Call.withFile(path, O_RDWR) { file in
@@ -114,10 +115,11 @@ private final class QuietFileSystem: MemoryFileSystem, @unchecked Sendable {
             }
             try #require(files.markCount >= Self.rounds)
             for index in 1..<files.markCount {
-                differences.insert(files.marks[index] - files.marks[index - 1])
+                differences.append(files.marks[index] - files.marks[index - 1])
             }
         }
-        return differences
+        differences.sort()
+        return [differences[0], differences[differences.count * 9 / 10]]
     }
 
     private static let hasJemalloc = apusfs_jemalloc_is_linked()
@@ -125,7 +127,7 @@ private final class QuietFileSystem: MemoryFileSystem, @unchecked Sendable {
     @Test(.enabled(if: hasJemalloc, "sanitizers bring their own malloc"))
     func `a lookup allocates nothing but libfuse's request`() throws {
         let bytes = try bytesPerRequest { path, _ in try Call.checked(access(path, F_OK)) }
-        #expect(bytes == [Self.libfuseRequestBytes])
+        #expect(bytes == [Self.libfuseRequestBytes, Self.libfuseRequestBytes])
     }
 
     @Test(.enabled(if: hasJemalloc, "sanitizers bring their own malloc"))
@@ -134,7 +136,7 @@ private final class QuietFileSystem: MemoryFileSystem, @unchecked Sendable {
             var status = stat()
             try Call.checked(fstat(file, &status))
         }
-        #expect(bytes == [Self.libfuseRequestBytes])
+        #expect(bytes == [Self.libfuseRequestBytes, Self.libfuseRequestBytes])
     }
 
     @Test(.enabled(if: hasJemalloc, "sanitizers bring their own malloc"))
@@ -143,7 +145,7 @@ private final class QuietFileSystem: MemoryFileSystem, @unchecked Sendable {
         let bytes = try bytesPerRequest { _, file in
             try Call.checked(pread(file, &buffer, buffer.count, 0))
         }
-        #expect(bytes == [Self.libfuseRequestBytes])
+        #expect(bytes == [Self.libfuseRequestBytes, Self.libfuseRequestBytes])
     }
 
     @Test(.enabled(if: hasJemalloc, "sanitizers bring their own malloc"))
@@ -152,6 +154,6 @@ private final class QuietFileSystem: MemoryFileSystem, @unchecked Sendable {
         let bytes = try bytesPerRequest { _, file in
             try Call.checked(pwrite(file, buffer, buffer.count, 0))
         }
-        #expect(bytes == [Self.libfuseRequestBytes])
+        #expect(bytes == [Self.libfuseRequestBytes, Self.libfuseRequestBytes])
     }
 }

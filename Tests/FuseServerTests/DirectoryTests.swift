@@ -83,7 +83,7 @@ import Testing
         files.plant("after")
         try withMount(files) { mount in
             try #expect(Call.list(mount.path) == [".", "..", "before", "after"])
-            try Call.dropCaches()
+            try Call.dropCaches(of: mount.path)
             #expect(
                 files.wait { state in
                     state.nodes.allSatisfy { $0.key == .root || $0.value.kernelReferences == 0 }

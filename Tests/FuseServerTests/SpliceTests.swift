@@ -17,7 +17,7 @@ import Testing
                 mount.files.inode(named: "file").map { inode in
                     mount.files.state.withLock { $0.nodes[inode]?.data == bytes }
                 } == true)
-            try Call.dropCaches()
+            try Call.dropCaches(of: mount.path)
             for pieceBytes in [1_000_000, 4_096, 60_000] {
                 mount.files.configure {
                     $0.pieceBytes = pieceBytes
