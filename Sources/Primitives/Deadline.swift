@@ -15,18 +15,24 @@ public struct Deadline: Hashable, Sendable, Comparable {
         now.advanced(byMilliseconds: milliseconds)
     }
 
+    /// Never, when that is too far away to be counted.
     public func advanced(byMilliseconds milliseconds: Int) -> Deadline {
-        let (sum, overflow) = monotonicNanoseconds.addingReportingOverflow(
-            Int64(clamping: milliseconds).multipliedReportingOverflow(by: 1_000_000).partialValue)
-        return Deadline(monotonicNanoseconds: overflow ? .max : sum)
+        let (distance, isTooFar) = Int64(milliseconds).multipliedReportingOverflow(by: 1_000_000)
+        let (sum, overflows) = monotonicNanoseconds.addingReportingOverflow(distance)
+        guard !isTooFar, !overflows else {
+            return Deadline(monotonicNanoseconds: milliseconds < 0 ? .min : .max)
+        }
+        return Deadline(monotonicNanoseconds: sum)
     }
 
     public var hasPassed: Bool { remainingMilliseconds <= 0 }
 
     /// Rounded up, so that a wait of this length does not end early; 0 once the instant has passed.
     public var remainingMilliseconds: Int {
-        let left = monotonicNanoseconds - apusfs_monotonic_nanoseconds()
-        return left <= 0 ? 0 : Int((left + 999_999) / 1_000_000)
+        let now = apusfs_monotonic_nanoseconds()
+        guard monotonicNanoseconds > now else { return 0 }
+        let left = monotonicNanoseconds - now
+        return Int(left / 1_000_000 + (left.isMultiple(of: 1_000_000) ? 0 : 1))
     }
 
     public static func < (left: Deadline, right: Deadline) -> Bool {

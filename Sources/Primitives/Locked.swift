@@ -3,24 +3,33 @@ import Glibc
 /// A value behind a mutex. The mutex is a pthread one: it costs what `Synchronization.Mutex` costs
 /// (10 ns) and ThreadSanitizer understands it, which on Linux it does not for the latter.
 public struct Locked<Value>: ~Copyable, @unchecked Sendable {
-    // SAFETY: allocated in init, freed in deinit, and this struct cannot be copied; the mutex must not
-    // move in memory, which is why it does not stand in the struct itself.
-    private let storage: UnsafeMutablePointer<Value>
+    /// The mutex and, if it is small, the value share one cache line, and neighbours do not.
+    private static var lineBytes: Int { 64 }
+
+    // SAFETY: one allocation, made in init and freed in deinit, holds the mutex and behind it the value;
+    // this struct cannot be copied. A mutex must not move, which is why it does not stand in the struct.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let storage: UnsafeMutablePointer<Value>
 
     public init(_ value: consuming Value) {
-        storage = .allocate(capacity: 1)
-        storage.initialize(to: value)
-        mutex = .allocate(capacity: 1)
-        mutex.initialize(to: pthread_mutex_t())
+        let alignment = max(Self.lineBytes, MemoryLayout<Value>.alignment)
+        let valueAlignment = MemoryLayout<Value>.alignment
+        let offset =
+            (MemoryLayout<pthread_mutex_t>.size + valueAlignment - 1) / valueAlignment
+            * valueAlignment
+        let used = offset + MemoryLayout<Value>.size
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: (used + Self.lineBytes - 1) / Self.lineBytes * Self.lineBytes,
+            alignment: alignment)
+        mutex = memory.initializeMemory(as: pthread_mutex_t.self, to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
+        storage = (memory + offset).initializeMemory(as: Value.self, to: value)
     }
 
     deinit {
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
         storage.deinitialize(count: 1)
-        storage.deallocate()
+        pthread_mutex_destroy(mutex)
+        UnsafeMutableRawPointer(mutex).deallocate()
     }
 
     /// Runs `body` alone. It must not wait for anything but the locks that rank below this one, nor

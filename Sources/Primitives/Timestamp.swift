@@ -10,8 +10,12 @@ public struct Timestamp: Hashable, Sendable, Comparable {
 
     /// Clamps to the range that can be stored, as utimensat(2) lets a filesystem do.
     public init(seconds: Int64, nanoseconds: Int64) {
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, carry) = product.addingReportingOverflow(nanoseconds)
+        // Both parts with one sign, so that no sum that fits overflows on the way.
+        let borrows = seconds < 0 && nanoseconds > 0
+        let (product, overflow) = (borrows ? seconds + 1 : seconds).multipliedReportingOverflow(
+            by: 1_000_000_000)
+        let (sum, carry) = product.addingReportingOverflow(
+            borrows ? nanoseconds - 1_000_000_000 : nanoseconds)
         if overflow || carry {
             self.nanoseconds = seconds < 0 ? .min : .max
         } else {

@@ -37,6 +37,11 @@ public final class WorkerThread: @unchecked Sendable {
         thread = created
     }
 
+    /// A thread that nobody joined goes on, and the system cleans up after it.
+    deinit {
+        if !joined.withLock({ $0 }) { pthread_detach(thread) }
+    }
+
     /// Waits until the function has returned. Only the first call waits.
     public func join() {
         let isFirst = joined.withLock { joined in

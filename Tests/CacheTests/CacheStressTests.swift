@@ -130,10 +130,10 @@ private final class Model: @unchecked Sendable {
             for (piece, pin) in zip(pieces, pins) {
                 let start = position
                 let isRight = files[file].bytes.withUnsafeBytes { expected in
-                    memcmp(
-                        expected.baseAddress! + start,
-                        pin.bytes.baseAddress! + piece.range.lowerBound,
-                        piece.range.count) == 0
+                    guard let wanted = expected.baseAddress, let found = pin.bytes.baseAddress
+                    else { return false }
+                    return memcmp(
+                        wanted + start, found + piece.range.lowerBound, piece.range.count) == 0
                 }
                 if !isRight {
                     complain("file \(file): \(piece) reads wrong bytes")

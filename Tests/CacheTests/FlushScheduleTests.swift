@@ -87,7 +87,7 @@ private let millisecond: Int64 = 1_000_000
 @Suite struct DirtyPressureTests {
     private let pressure = DirtyPressure(
         settings: CacheSettings(
-            blockSize: BlockSize(bytes: 4_096)!, capacityBytes: 4_096 * 1_000,
+            blockSize: BlockSize.standard, capacityBytes: BlockSize.standard.bytes * 1_000,
             dirtyLimitBytes: 1_000_000))
 
     private func slowing(_ bytes: Int, blocks: Int = 0, incoming: Int) -> DirtyPressure.Slowing {

@@ -33,8 +33,8 @@ private func decisions(
         #expect(ranges.reduce(0) { $0 + $1.count } >= 2_000 * count / block.bytes - 4)
     }
 
-    @Test func `the window doubles with each answer`() {
-        let size = BlockSize(bytes: 4_096)!
+    @Test func `the window doubles with each answer`() throws {
+        let size = try #require(BlockSize(bytes: 4_096))
         let ranges = decisions(
             (0..<40).map { UInt64($0 * 4_096) }, count: 4_096, blockSize: size
         ).compactMap { $0 }

@@ -1,0 +1,50 @@
+import Testing
+
+@testable import Cache
+
+@Suite struct BlockPoolTests {
+    @Test func `slots are different memory, and the last one back is the first one out`() throws {
+        let pool = BlockPool(blockBytes: 4_096, capacity: 10)
+        let slots = (0..<10).compactMap { _ in pool.take() }
+        #expect(Set(slots).count == 10)
+        #expect(pool.take() == nil)
+        for slot in slots {
+            let memory = pool.slots.memory(of: slot)
+            #expect(memory.count == 4_096)
+            memory.initializeMemory(as: UInt8.self, repeating: UInt8(slot))
+        }
+        for slot in slots {
+            #expect(pool.slots.memory(of: slot).allSatisfy { $0 == UInt8(slot) })
+        }
+        pool.give(slots[3])
+        pool.give(slots[7])
+        #expect(pool.take() == slots[7])
+        #expect(pool.take() == slots[3])
+        #expect(pool.take() == nil)
+        #expect(pool.usedCount == 10)
+    }
+
+    @Test func `the overflow is bounded, and its pages go back to the system`() {
+        let pool = BlockPool(blockBytes: 1_048_576, capacity: 4)
+        var slots: [BlockPool.Slot] = []
+        while let slot = pool.take(beyondCapacity: true) {
+            pool.slots.memory(of: slot)[0] = 0xFF
+            slots.append(slot)
+        }
+        #expect(slots.count == 4 + BlockPool.overflowBytes / 1_048_576)
+        #expect(pool.isBeyondCapacity)
+        let last = slots.removeLast()
+        pool.give(last)
+        #expect(pool.slots.memory(of: last)[0] == 0, "its pages were released")
+        for slot in slots.reversed() { pool.give(slot) }
+        #expect(!pool.isBeyondCapacity && pool.usedCount == 0)
+        // Within the capacity memory stays warm.
+        #expect(pool.slots.memory(of: slots[0])[0] == 0xFF)
+    }
+
+    @Test func `the block of zeros is as long as a block`() {
+        let pool = BlockPool(blockBytes: 8_192, capacity: 8)
+        #expect(pool.slots.zeros.count == 8_192)
+        #expect(pool.slots.zeros.allSatisfy { $0 == 0 })
+    }
+}
