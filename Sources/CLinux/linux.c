@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 
 static int64_t nanoseconds(clockid_t clock) {
@@ -26,3 +28,9 @@ void apusfs_name_thread(const char *name) {
 }
 
 void apusfs_advise_huge_pages(void *address, size_t length) { madvise(address, length, MADV_HUGEPAGE); }
+
+int apusfs_limit_socket_waits(int descriptor, int milliseconds) {
+    struct timeval limit = {milliseconds / 1000, milliseconds % 1000 * 1000};
+    if (setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) return -1;
+    return setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}

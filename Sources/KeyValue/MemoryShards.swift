@@ -29,6 +29,9 @@ final class MemoryShards: Sendable {
 
     var usedBytes: Int { used.load(ordering: .relaxed) }
 
+    /// Every key, in no order.
+    var keys: [Bytes] { withEverything { shards.flatMap { Array($0.items.keys) } } }
+
     /// Runs `body` while no other thread reads or changes what stands under `keys`.
     func withKeys<Result, Failure: Error>(
         _ keys: [Bytes], _ body: () throws(Failure) -> Result

@@ -53,6 +53,9 @@ public final class MemoryStore: KeyValueStore {
         metrics.add(.storeRoundTrips)
     }
 
+    /// Every key that is there, in no order: for tests that hold nothing to be left behind.
+    package func allKeys() -> [Bytes] { shards.keys }
+
     var isFull: Bool { limitBytes > 0 && shards.usedBytes >= limitBytes }
 
     var nowMilliseconds: Int64 { Timestamp.now.nanoseconds / 1_000_000 }

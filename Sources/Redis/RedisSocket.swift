@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The descriptor of a connection, once hiredis has done its part: gather writes, and reads straight to
@@ -16,11 +17,8 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
     init(descriptor: Int32, shouldGiveUp: @escaping @Sendable () -> Bool) {
         self.descriptor = descriptor
         self.shouldGiveUp = shouldGiveUp
-        var tick = timeval(tv_sec: 0, tv_usec: Self.tickMilliseconds * 1_000)
-        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-            setsockopt(
-                descriptor, SOL_SOCKET, option, &tick, socklen_t(MemoryLayout<timeval>.size))
-        }
+        // A socket that cannot be limited is broken, which its first use tells.
+        _ = apusfs_limit_socket_waits(descriptor, Int32(Self.tickMilliseconds))
     }
 
     /// Ends both directions at once: whoever sends or receives on it fails. What has not left this host

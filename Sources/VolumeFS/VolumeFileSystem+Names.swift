@@ -65,7 +65,9 @@ extension VolumeFileSystem {
         try requireWritable()
         let name = try checked(newName)
         let time = Timestamp.now
-        let record = try store.link(inode, in: newParent, name: name, time: time)
+        let record = try store.link(
+            inode, in: newParent, name: name, time: time,
+            believed: inodes.state(of: inode)?.record)
         generations.bump(newParent)
         generations.bump(inode)
         entries.insert(parent: newParent, name: name, inode: inode)

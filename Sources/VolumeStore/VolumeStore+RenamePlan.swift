@@ -11,6 +11,7 @@ extension VolumeStore {
         _ from: Source, _ to: Target, flags: RenameFlags, isOpen: (InodeID) -> Bool,
         time: Timestamp, trustsKnownParents: Bool
     ) throws(Errno) -> RenamePlan {
+        if flags == .noReplace, to.record != nil { return .refuse(.exists) }
         if let target = to.record, target.id == from.record.id { return .nothing }
         if let errno = refusal(from.record, to.record, flags) { return .refuse(errno) }
         var batch = RenameBatch(
@@ -59,7 +60,6 @@ extension VolumeStore {
         _ moving: InodeRecord, _ target: InodeRecord?, _ flags: RenameFlags
     ) -> Errno? {
         guard let target else { return nil }
-        if flags == .noReplace { return .exists }
         if flags == .exchange { return nil }
         switch (moving.kind == .directory, target.kind == .directory) {
         case (true, false): return .notDirectory

@@ -1,0 +1,150 @@
+import FileSystem
+import Primitives
+import TestSupport
+import Testing
+import VolumeFS
+
+/// The round trips that docs/DESIGN.md, section 5, allows each operation, counted exactly. They do not
+/// depend on the machine.
+@Suite struct BudgetTests {
+    /// Background threads make trips of their own; a budget is what an operation adds.
+    private func quietOptions() -> VolumeOptions {
+        var options = VolumeOptions()
+        options.flushIntervalMilliseconds = 3_600_000
+        options.accessTimes = .noatime
+        return options
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `namespace operations cost one round trip each`(_ kind: StoreKind) throws {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        let volume = harness.volume
+        // The first id of a range is fetched with the range.
+        _ = try volume.mkdir("warm")
+        let (inode, handle) = try volume.create("warm-file")
+        try volume.close(inode, handle)
+
+        var made = InodeID(0)
+        #expect(try harness.trips { made = try volume.mkdir("d") } == 1)
+        var file: (InodeID, HandleID)?
+        #expect(try harness.trips { file = try volume.create("f") } == 1)
+        let opened = try #require(file)
+        #expect(try harness.trips { try volume.close(opened.0, opened.1) } == 0)
+        #expect(try harness.trips { try volume.link(opened.0, "f2") } == 1)
+        #expect(try harness.trips { _ = try volume.symlink("target", "s") } == 1)
+        #expect(try harness.trips { try volume.rename("f", to: "g") } == 1)
+        #expect(try harness.trips { try volume.rename("g", to: "g", into: made) } == 1)
+        #expect(try harness.trips { try volume.unlink("f2") } == 1)
+        #expect(try harness.trips { try volume.unlink("g", in: made) } == 1)
+        #expect(try harness.trips { try volume.rmdir("d") } == 1)
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a small file costs two round trips to make and one to read`(_ kind: StoreKind) throws {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        _ = try harness.volume.mkdir("warm")
+        let bytes = [UInt8](repeating: 7, count: 4_096)
+        var inode = InodeID(0)
+        #expect(
+            try harness.trips {
+                let (made, handle) = try harness.volume.create("file")
+                inode = made
+                try harness.volume.write(bytes, to: made, handle, at: 0)
+                try harness.volume.close(made, handle)
+            } == 2)
+
+        try harness.remount()
+        #expect(try harness.trips { _ = try harness.volume.lookup("file") } == 1)
+        var handle = HandleID(0)
+        #expect(try harness.trips { handle = try harness.volume.open(inode, .read) } <= 1)
+        var found: [UInt8] = []
+        let cold = try harness.trips {
+            found = try harness.volume.read(inode, handle, at: 0, count: 4_096)
+        }
+        #expect(cold == 1)
+        #expect(found == bytes)
+        let warm = try harness.trips {
+            found = try harness.volume.read(inode, handle, at: 0, count: 4_096)
+            _ = try harness.volume.lookup("file")
+            _ = try harness.volume.attributes(inode)
+        }
+        #expect(warm == 0)
+        #expect(found == bytes)
+        #expect(try harness.trips { try harness.volume.close(inode, handle) } == 0)
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `fsync is one pipelined trip, and so is an uncached read of 1 MiB`(_ kind: StoreKind)
+        throws
+    {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        var random = SeededRandom(seed: 1)
+        let (inode, handle) = try harness.volume.create("file")
+        let first = random.content(count: 100_000)
+        try harness.volume.write(first, to: inode, handle, at: 0)
+        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } == 1)
+        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } == 0)
+
+        let large = random.content(count: 1 << 20)
+        try harness.volume.write(large, to: inode, handle, at: 0)
+        // One trip more may raise the bound of stored blocks first.
+        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } <= 2)
+        try harness.volume.write(large, to: inode, handle, at: 0)
+        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } == 1)
+        try harness.volume.close(inode, handle)
+
+        try harness.remount()
+        let again = try harness.volume.open(try harness.volume.lookup("file").inode, .read)
+        var found: [UInt8] = []
+        let cold = try harness.trips {
+            found = try harness.volume.read(inode, again, at: 0, count: 1 << 20)
+        }
+        #expect(cold == 1)
+        #expect(found == large)
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a listing with attributes costs a trip for each thousand entries`(_ kind: StoreKind)
+        throws
+    {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        let count = 2_500
+        for index in 0..<count {
+            let (inode, handle) = try harness.volume.create("file\(index)")
+            try harness.volume.close(inode, handle)
+        }
+        try harness.remount()
+        var names: [String] = []
+        let trips = try harness.trips { names = try harness.volume.list() }
+        #expect(names.count == count)
+        #expect(Set(names).count == count)
+        #expect(trips <= UInt64((count + 999) / 1_000) + 1)
+        // The listing brought the attributes along.
+        #expect(try harness.trips { _ = try harness.volume.lookup("file77") } == 0)
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `setattr and a truncation cost one round trip`(_ kind: StoreKind) throws {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        let (inode, handle) = try harness.volume.create("file")
+        try harness.volume.write([UInt8](repeating: 1, count: 300_000), to: inode, handle, at: 0)
+        try harness.volume.fsync(inode, handle)
+        var changes = AttributeChanges()
+        changes.permissions = 0o600
+        #expect(
+            try harness.trips {
+                _ = try harness.volume.setattr(
+                    harness.caller, inode: inode, changes: changes, handle: nil)
+            } == 1)
+        // A shrink to another length than zero also clears what it cut off.
+        #expect(try harness.trips { try harness.volume.truncate(inode, to: 200_000) } <= 3)
+        #expect(try harness.trips { try harness.volume.truncate(inode, to: 0) } == 1)
+        #expect(try harness.trips { try harness.volume.truncate(inode, to: 10_000) } == 1)
+        try harness.volume.close(inode, handle)
+    }
+}

@@ -1,0 +1,172 @@
+import Codecs
+import FileSystem
+import Primitives
+import TestSupport
+import Testing
+import VolumeFS
+
+/// Random writes, reads, truncations, syncs, reopenings and remounts of a few files must agree with
+/// plain byte arrays.
+@Suite struct DataModelTests {
+    struct Shape: Sendable, CustomStringConvertible {
+        let store: StoreKind
+        let codec: String
+        let blockKiB: Int
+
+        var description: String { "\(store.rawValue), \(codec), \(blockKiB) KiB" }
+    }
+
+    static let shapes: [Shape] = StoreKind.allCases.flatMap { store in
+        ["none", "lz4", "zlib:1"].flatMap { codec in
+            [4, 124, 1_024].map { Shape(store: store, codec: codec, blockKiB: $0) }
+        }
+    }
+
+    @Test(arguments: shapes)
+    func `random operations agree with byte arrays`(_ shape: Shape) throws {
+        let seed = UInt64.random(in: 1 ... .max)
+        var random = SeededRandom(seed: seed)
+        var options = VolumeOptions()
+        // Room for few blocks, so that eviction and flushing under pressure take part.
+        options.cacheBytes = max(16 * shape.blockKiB * 1_024, 1 << 20)
+        options.flushIntervalMilliseconds = 20
+        let codec = try #require(Codec(name: shape.codec))
+        let harness = try VolumeHarness(
+            store: shape.store, codec: codec, blockSize: shape.blockKiB * 1_024, options: options)
+        defer { harness.unmount() }
+        var model = DataModel(harness: harness, blockBytes: shape.blockKiB * 1_024)
+        do {
+            try model.start(files: 3)
+            for _ in 0..<250 { try model.step(&random) }
+            try model.verifyAll()
+            try harness.remount()
+            try model.reopenAll()
+            try model.verifyAll()
+        } catch {
+            Issue.record("seed \(seed), step \(model.steps): \(error)")
+        }
+    }
+}
+
+/// Files beside what they should hold.
+struct DataModel {
+    struct Mismatch: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    let harness: VolumeHarness
+    let blockBytes: Int
+    private(set) var steps = 0
+    private var files: [File] = []
+
+    private struct File {
+        let inode: InodeID
+        var handle: HandleID
+        var bytes: [UInt8]
+    }
+
+    init(harness: VolumeHarness, blockBytes: Int) {
+        self.harness = harness
+        self.blockBytes = blockBytes
+    }
+
+    mutating func start(files count: Int) throws {
+        for index in 0..<count {
+            let (inode, handle) = try harness.volume.create("file\(index)")
+            files.append(File(inode: inode, handle: handle, bytes: []))
+        }
+    }
+
+    mutating func step(_ random: inout SeededRandom) throws {
+        steps += 1
+        let index = Int.random(in: 0..<files.count, using: &random)
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<45: try write(index, &random)
+        case 45..<70: try readSome(index, &random)
+        case 70..<80: try truncate(index, &random)
+        case 80..<88: try harness.volume.fsync(files[index].inode, files[index].handle)
+        case 88..<96: try reopen(index)
+        case 96..<98: try checkSize(index)
+        default:
+            try harness.remount()
+            try reopenAll()
+        }
+    }
+
+    private func maximumSize() -> Int { 5 * blockBytes / 2 + 10_000 }
+
+    private mutating func write(_ index: Int, _ random: inout SeededRandom) throws {
+        let offset = Int.random(in: 0..<maximumSize(), using: &random)
+        let longest = Bool.random(using: &random) ? 6_000 : blockBytes * 3 / 2
+        let count = Int.random(in: 1...longest, using: &random)
+        let bytes = random.content(count: count)
+        try harness.volume.write(
+            bytes, to: files[index].inode, files[index].handle, at: UInt64(offset))
+        if files[index].bytes.count < offset + count {
+            let missing = offset + count - files[index].bytes.count
+            files[index].bytes.append(contentsOf: repeatElement(0, count: missing))
+        }
+        files[index].bytes.replaceSubrange(offset..<offset + count, with: bytes)
+    }
+
+    private func readSome(_ index: Int, _ random: inout SeededRandom) throws {
+        let file = files[index]
+        let offset = Int.random(in: 0..<maximumSize(), using: &random)
+        let count = Int.random(in: 1...(1 << 20), using: &random)
+        try compare(file, offset: offset, count: count)
+    }
+
+    private func compare(_ file: File, offset: Int, count: Int) throws {
+        let found = try harness.volume.read(
+            file.inode, file.handle, at: UInt64(offset), count: count)
+        let end = min(file.bytes.count, offset + count)
+        let expected = offset < end ? Array(file.bytes[offset..<end]) : []
+        guard found != expected else { return }
+        let position = zip(found, expected).enumerated().first { $0.element.0 != $0.element.1 }
+        throw Mismatch(
+            description: """
+                inode \(file.inode) from \(offset): \(found.count) bytes, expected \
+                \(expected.count); first difference at \(offset + (position?.offset ?? -1))
+                """)
+    }
+
+    private mutating func truncate(_ index: Int, _ random: inout SeededRandom) throws {
+        let size =
+            Int.random(in: 0..<4, using: &random) == 0
+            ? 0 : Int.random(in: 0..<maximumSize(), using: &random)
+        try harness.volume.truncate(files[index].inode, to: UInt64(size))
+        if size <= files[index].bytes.count {
+            files[index].bytes.removeSubrange(size...)
+        } else {
+            let missing = size - files[index].bytes.count
+            files[index].bytes.append(contentsOf: repeatElement(0, count: missing))
+        }
+    }
+
+    private mutating func reopen(_ index: Int) throws {
+        try harness.volume.close(files[index].inode, files[index].handle)
+        files[index].handle = try harness.volume.open(files[index].inode)
+    }
+
+    mutating func reopenAll() throws {
+        for index in files.indices {
+            let inode = try harness.volume.lookup("file\(index)").inode
+            guard inode == files[index].inode else { throw Mismatch(description: "another inode") }
+            files[index].handle = try harness.volume.open(inode)
+        }
+    }
+
+    private func checkSize(_ index: Int) throws {
+        let size = try harness.volume.attributes(files[index].inode).size
+        guard size == files[index].bytes.count else {
+            throw Mismatch(description: "size \(size), expected \(files[index].bytes.count)")
+        }
+    }
+
+    func verifyAll() throws {
+        for index in files.indices {
+            try checkSize(index)
+            try compare(files[index], offset: 0, count: maximumSize() * 2)
+        }
+    }
+}

@@ -1,1 +1,0 @@
-// Tests of this target stand in the files beside this one.
