@@ -18,9 +18,11 @@ final class TestVolume {
     static let name = VolumeName("test")!
 
     init(
-        over store: any KeyValueStore = MemoryStore(), isStarted: Bool = true,
+        over given: (any KeyValueStore)? = nil, isStarted: Bool = true,
         options: (inout FormatOptions) -> Void = { _ in }
     ) throws {
+        let store: any KeyValueStore
+        if let given { store = given } else { store = try TestStores.make() }
         self.store = store
         var format = FormatOptions(name: Self.name, blockSize: BlockSize(bytes: 4_096)!)
         options(&format)
