@@ -16,8 +16,8 @@ struct MountCommand: ParsableCommand {
             SIZE is bytes or has a unit: 65536, 512M, 2GiB. TIME is seconds or has one: 1,
             250ms, 30s, 2m. CODEC is none, lz4, zlib, or zlib:1 (fast) to zlib:9 (small).
 
-            The password for a server comes from --password-file, else APUSFS_REDIS_PASSWORD
-            or REDISCLI_AUTH in the environment, else SOURCE. In SOURCE it can be seen in 'ps'
+            The password for a server comes from --password-file, else from the environment
+            (APUSFS_REDIS_PASSWORD or REDISCLI_AUTH), else from SOURCE, where 'ps' sees it
             for the instant until apusfs hides it.
 
             Examples:

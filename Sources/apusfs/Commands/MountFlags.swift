@@ -150,7 +150,7 @@ struct ProcessFlags: ParsableArguments {
     var debug = false
 
     @Option(
-        name: .customShort("o", allowingJoined: true),
+        name: .customShort("o"),
         help: ArgumentHelp(
             "Options as fstab writes them; those of FUSE are handed on.", valueName: "OPT[,OPT...]")
     )

@@ -36,6 +36,16 @@ struct RootCommand: ParsableCommand {
         ],
         defaultSubcommand: MountCommand.self)
 
+    /// Parses the words behind the program's name. `-oro,threads=3`, as fstab's tools write it, would be
+    /// cut at its `=`, so it is written apart first.
+    static func command(_ words: [String]) throws -> any ParsableCommand {
+        let apart = words.flatMap { word in
+            word.hasPrefix("-o") && word.utf8.count > 2
+                ? ["-o", String(word.dropFirst(2))] : [word]
+        }
+        return try parseAsRoot(apart)
+    }
+
     /// For suggesting the one that was meant.
     static let commandNames = ["mount", "umount", "format", "status", "version", "help"]
 }

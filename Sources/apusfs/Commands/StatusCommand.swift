@@ -8,8 +8,8 @@ struct StatusCommand: ParsableCommand {
         abstract: "Show a volume, its store and its mounts.",
         usage: "apusfs status [SOURCE|MOUNTPOINT] [--volume NAME] [--json]",
         discussion: """
-            Without a place, the mounts of this host are listed. The private Redis of a file:
-            source is started for this if it is not running, and stopped again.
+            Without a place, the mounts of this host are listed. The private Redis of a
+            file: source is started for this if it is not running, and stopped again.
 
             Examples:
               apusfs status

@@ -6,9 +6,9 @@ struct UmountCommand: ParsableCommand {
         abstract: "Unmount a volume and wait until everything is stored.",
         usage: "apusfs umount MOUNTPOINT [--lazy] [--force] [--timeout TIME]",
         discussion: """
-            Waits until the process behind the mount has stored everything and has ended, and
-            with it the private Redis of a file: source, if nobody else uses it. umount(8) and
-            'fusermount3 -u' unmount, too, but do not wait.
+            Waits until the process behind the mount has stored everything and has ended,
+            and with it the private Redis of a file: source, if nobody else uses it.
+            umount(8) and 'fusermount3 -u' unmount, too, but do not wait.
 
             What a process that has died has left mounted is taken away, and said so.
             """)

@@ -1,4 +1,7 @@
 import ArgumentParser
+import FuseServer
+import Redis
+import VolumeStore
 
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,6 +17,10 @@ struct VersionCommand: ParsableCommand {
             ("apusfs", Version.apusfs),
             ("swift", Version.swift),
             ("allocator", Version.allocator),
+            ("libfuse", LibfuseVersion.text),
+            ("hiredis", HiredisVersion.text),
+            ("redis-server", Version.redisServer ?? "not installed (file: sources need it)"),
+            ("volume format", "\(VolumeSettings.supportedFormat)"),
         ]
     }
 }

@@ -30,9 +30,12 @@ enum BackgroundMount {
             if bytes.isEmpty { throw died(process, interruption) }
             for line in lines.add(bytes) {
                 switch MountMessage(line: line) {
-                case .ready: return
-                case .failed(let status, let text):
-                    throw CommandFailure(text, status: interruption.hasCome ? .interrupted : status)
+                case .ready where !interruption.hasCome: return
+                // The process has been told to end; its own line would be about that.
+                case .ready,
+                    .failed where interruption.hasCome:
+                    throw ended(process)
+                case .failed(let status, let text): throw CommandFailure(text, status: status)
                 case .progress(let text): show(.progress(text))
                 case .warning(let text): show(.warning(text))
                 case nil: throw CommandFailure("mount: the process said: \(line)")
@@ -64,11 +67,19 @@ enum BackgroundMount {
         }
     }
 
+    /// How long a process that was told to end may take to undo what it began.
+    private static let endMilliseconds = 30_000
+
+    private static func ended(_ process: ProcessHandle) -> CommandFailure {
+        _ = process.awaitEnd(until: .after(milliseconds: endMilliseconds))
+        return CommandFailure("interrupted", status: .interrupted)
+    }
+
     private static func died(
         _ process: ProcessHandle, _ interruption: Interruption
     ) -> CommandFailure {
-        _ = process.awaitEnd(until: .after(milliseconds: 10_000))
-        if interruption.hasCome { return CommandFailure("interrupted", status: .interrupted) }
+        if interruption.hasCome { return ended(process) }
+        _ = process.awaitEnd(until: .after(milliseconds: endMilliseconds))
         let status = process.reap().map { "\($0)" } ?? "no status"
         return CommandFailure(
             "the process behind the mount ended before the mount answered (\(status))",

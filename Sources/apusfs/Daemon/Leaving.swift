@@ -74,7 +74,8 @@ enum Leaving {
         let source = try SourceParser.parse(record.source)
         guard case .embedded(let directory) = source.place else { return }
         let server = try EmbeddedServer.acquire(
-            directory: directory, mayCreate: false, logger: Logger(label: "apusfs"))
+            directory: directory, mayCreate: false,
+            logger: Logger(label: "apusfs") { _ in SwiftLogNoOpLogHandler() })
         try server.release()
     }
 }

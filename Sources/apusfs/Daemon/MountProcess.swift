@@ -34,6 +34,7 @@ final class MountProcess: Sendable {
 
     /// Mounts and serves until somebody unmounts.
     func run() throws(CommandFailure) {
+        handleSignals()
         let settings = plan.settings
         try MountPoint.requireFUSE(allowOther: settings.allowOther)
         let mountPoint = try MountPoint.prepare(
@@ -43,13 +44,22 @@ final class MountProcess: Sendable {
         do throws(CommandFailure) {
             try withPidFile { () throws(CommandFailure) in try serve(at: mountPoint) }
         } catch {
-            try registration.end(failure: wasReady.withLock { $0 } ? error.message : nil)
+            try registration.end(failure: stage.withLock { $0.wasReady } ? error.message : nil)
             throw error
         }
         try registration.end(failure: nil)
     }
 
-    private let wasReady = Locked(false)
+    private let stage = Locked(Stage())
+
+    private struct Stage {
+        /// The mount has answered.
+        var wasReady = false
+        /// Somebody wants it to end.
+        var isEnding = false
+        /// What is to be stopped then; nil before it is mounted.
+        var server: FuseServer?
+    }
 
     // MARK: Steps
 
@@ -61,7 +71,10 @@ final class MountProcess: Sendable {
                 connections: settings.connections, ioTimeout: settings.ioTimeout,
                 mayCreate: !settings.isReadOnly, isSupervised: true),
             metrics: metrics, logger: logger
-        ) { reporter.send(.progress($0)) }
+        ) { (line) throws(CommandFailure) in
+            try checkEnding()
+            reporter.send(.progress(line))
+        }
         do throws(CommandFailure) {
             try serve(access, at: mountPoint)
         } catch {
@@ -74,6 +87,7 @@ final class MountProcess: Sendable {
 
     private func serve(_ access: StoreAccess, at mountPoint: String) throws(CommandFailure) {
         let settings = plan.settings
+        try checkEnding()
         let volume = try OpenVolume.prepare(access, settings)
         try OpenVolume.requireBlockSize(volume, settings, plan.source)
         let status: StoreStatus
@@ -98,7 +112,11 @@ final class MountProcess: Sendable {
             fileSystem.unmounted()
             throw CommandFailure("\(error)")
         }
-        handleSignals(server)
+        let isEnding = stage.withLock { stage in
+            stage.server = server
+            return stage.isEnding
+        }
+        if isEnding { server.requestStop() }
         do throws(FuseError) {
             try server.serve { [self] in announce(mountPoint, status) }
         } catch {
@@ -129,7 +147,7 @@ final class MountProcess: Sendable {
 
     /// The mount answers.
     private func announce(_ mountPoint: String, _ status: StoreStatus) {
-        wasReady.withLock { $0 = true }
+        stage.withLock { $0.wasReady = true }
         logger.info(
             "mounted",
             metadata: [
@@ -139,24 +157,36 @@ final class MountProcess: Sendable {
         reporter.send(.ready)
     }
 
+    /// For the steps before the mount.
+    private func checkEnding() throws(CommandFailure) {
+        if stage.withLock({ $0.isEnding }) {
+            throw CommandFailure("interrupted", status: .interrupted)
+        }
+    }
+
     /// The first SIGINT or SIGTERM unmounts; more of them change nothing. SIGHUP opens the log file
     /// again, or ends a mount in the foreground, whose terminal is gone.
-    private func handleSignals(_ server: FuseServer) {
-        let logger = logger
-        let log = log
-        let isForeground = plan.settings.isForeground
-        Signals.handle(Self.signals) { signal in
-            if signal == SIGHUP, !isForeground {
-                do throws(CommandFailure) {
-                    try log.reopen()
-                } catch {
-                    logger.error("\(error)")
-                }
+    private func handleSignals() {
+        Signals.handle(Self.signals) { [self] signal in
+            if signal == SIGHUP, !plan.settings.isForeground {
+                reopenLog()
                 return true
             }
-            logger.info("unmounting", metadata: ["signal": "\(signal)"])
-            server.requestStop()
+            let (isFirst, server) = stage.withLock { stage in
+                defer { stage.isEnding = true }
+                return (!stage.isEnding, stage.server)
+            }
+            if isFirst { logger.info("unmounting", metadata: ["signal": "\(signal)"]) }
+            if isFirst { server?.requestStop() }
             return true
+        }
+    }
+
+    private func reopenLog() {
+        do throws(CommandFailure) {
+            try log.reopen()
+        } catch {
+            logger.error("\(error)")
         }
     }
 

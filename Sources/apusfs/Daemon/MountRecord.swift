@@ -47,8 +47,14 @@ struct MountRecord: Equatable, Sendable, Codable {
         return handle
     }
 
+    /// Removes what a process that has died left, unless another one serves the same mount by now.
     static func remove(mountPoint: String, userID: uid_t?) {
-        unlink(path(of: mountPoint, userID: userID ?? geteuid()))
+        let path = path(of: mountPoint, userID: userID ?? geteuid())
+        if let lock = FileLock(existing: "\(path).lock") {
+            guard lock.attempt(.exclusive) else { return }
+            unlink("\(path).lock")
+        }
+        unlink(path)
     }
 }
 

@@ -30,7 +30,9 @@ extension MountPlan {
         options.allowsOther = settings.allowOther
         options.readOnly = isReadOnly
         options.sourceName = shownSource
-        options.mountOptions = settings.fuseOptions
+        // The others are the volume's business alone; libfuse knows no word for them.
+        let atime = settings.accessTimes == .noatime ? ["noatime"] : []
+        options.mountOptions = settings.fuseOptions + atime
         options.debug = settings.isDebug
         return options
     }

@@ -41,6 +41,8 @@ enum Mounting {
     static func serveInBackground() throws(CommandFailure) {
         Signals.block(MountProcess.signals)
         Signals.ignoreBrokenPipes()
+        // It was started as /proc/self/exe, and would be called `exe`.
+        apusfs_name_thread("apusfs")
         guard fcntl(BackgroundMount.planDescriptor, F_GETFD) >= 0,
             fcntl(BackgroundMount.messageDescriptor, F_GETFD) >= 0
         else { throw CommandFailure("serve: is started by 'apusfs mount' only", status: .usage) }
@@ -73,10 +75,14 @@ enum Mounting {
         return try JSON.value(MountPlan.self, from: bytes)
     }
 
+    /// A log file of our own is moved aside at a mount when it has grown to this.
+    private static let logLimitBytes = 4 << 20
+
     /// The log file, else the system's log, else a file in the runtime directory. What the Swift
     /// runtime says when it stops the process goes to the file in any case.
     private static func backgroundLog(_ plan: MountPlan) throws(CommandFailure) -> LogDestination {
         let path = try plan.logPath()
+        if plan.settings.logFile == nil { Directories.rotate(path, limitBytes: logLimitBytes) }
         let file = try LogDestination(.file(path), secrets: plan.secrets)
         file.takeStandardError()
         let hasSystemLog = access("/dev/log", W_OK) == 0

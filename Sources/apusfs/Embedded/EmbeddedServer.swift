@@ -47,10 +47,11 @@ final class EmbeddedServer: Sendable {
     }
 
     /// Becomes a user of the server of that directory, which is started if it is not running, and
-    /// waits until it has loaded its data. `progress` gets lines for people meanwhile.
+    /// waits until it has loaded its data. `progress` gets lines for people meanwhile; when it throws, the
+    /// wait is over.
     static func acquire(
         directory path: String, mayCreate: Bool, logger: Logger,
-        progress: (String) -> Void = { _ in }
+        progress: (String) throws(CommandFailure) -> Void = { _ in }
     ) throws(CommandFailure) -> EmbeddedServer {
         let directory = try EmbeddedDirectory.open(path, mayCreate: mayCreate)
         let startLock = try FileLock(path: directory.startLock)

@@ -21,7 +21,7 @@ enum EmbeddedStart {
         let socket = try directory.chooseSocket()
         try Directories.replace(
             directory.configuration, with: directory.configurationText(socket: socket))
-        rotateLog(directory)
+        Directories.rotate(directory.log, limitBytes: logLimitBytes)
         let process: ProcessHandle
         do throws(Errno) {
             let nothing = try OwnedDescriptor.open("/dev/null", O_RDWR)
@@ -69,7 +69,8 @@ enum EmbeddedStart {
 
     /// Waits until the server has loaded its data.
     static func awaitData(
-        socket: String, _ directory: EmbeddedDirectory, progress: (String) -> Void
+        socket: String, _ directory: EmbeddedDirectory,
+        progress: (String) throws(CommandFailure) -> Void
     ) throws(CommandFailure) {
         let deadline = Deadline.after(milliseconds: EmbeddedServer.loadTimeoutMilliseconds)
         var nextLine = Deadline.after(milliseconds: 1_000)
@@ -86,7 +87,7 @@ enum EmbeddedStart {
             case .text, .list: return
             case .error(let reason) where reason.hasPrefix("LOADING"):
                 if nextLine.hasPassed {
-                    progress("redis-server loads \(directory.path): \(loaded(connection))")
+                    try progress("redis-server loads \(directory.path): \(loaded(connection))")
                     nextLine = .after(milliseconds: 1_000)
                 }
                 Pause.brief()
@@ -103,14 +104,6 @@ enum EmbeddedStart {
             let line = text.split(whereSeparator: \.isNewline).first(where: { $0.hasPrefix(key) })
         else { return "not known how far" }
         return "\(line.dropFirst(key.count)) %"
-    }
-
-    private static func rotateLog(_ directory: EmbeddedDirectory) {
-        var information = stat()
-        guard stat(directory.log, &information) == 0, information.st_size > logLimitBytes else {
-            return
-        }
-        rename(directory.log, "\(directory.log).1")
     }
 
     /// The last complaint in the server's log, or its last line.

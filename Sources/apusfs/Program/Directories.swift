@@ -63,6 +63,13 @@ enum Directories {
         }
     }
 
+    /// Moves a file aside, to `PATH.1`, when it has grown too large.
+    static func rotate(_ path: String, limitBytes: Int) {
+        var information = stat()
+        guard stat(path, &information) == 0, information.st_size > limitBytes else { return }
+        rename(path, "\(path).1")
+    }
+
     /// Writes a file of mode 0600 so that a reader sees the old one or the new one, never a part.
     static func replace(_ path: String, with text: String) throws(CommandFailure) {
         let temporary = "\(path).\(getpid())"

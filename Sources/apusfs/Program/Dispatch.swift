@@ -13,7 +13,7 @@ enum Dispatch {
             if helperNames.contains(name) {
                 try MountCall.run(rest)
             } else {
-                var command = try RootCommand.parseAsRoot(rest)
+                var command = try RootCommand.command(rest)
                 try command.run()
             }
             return ExitStatus.success.rawValue

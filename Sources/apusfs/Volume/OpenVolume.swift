@@ -23,7 +23,13 @@ enum OpenVolume {
             let found = try VolumeStore.readSettings(access.store, name: name)
             return try reconcile(found, settings, access)
         } catch {
-            guard error == .notFormatted(name), access.source.isPrivate, !settings.isReadOnly else {
+            let isMade =
+                switch access.source.place {
+                case .memory: true
+                case .embedded: !settings.isReadOnly
+                case .tcp, .unixSocket: false
+                }
+            guard error == .notFormatted(name), isMade else {
                 throw StoreFailure.describe(error, access.source)
             }
             return try format(access, settings, force: false)

@@ -28,7 +28,7 @@ final class StoreAccess: Sendable {
     /// Connects and gets a first answer. When this throws, nothing is left running.
     static func open(
         _ source: Source, _ options: Options, metrics: Metrics, logger: Logger,
-        progress: (String) -> Void = { _ in }
+        progress: (String) throws(CommandFailure) -> Void = { _ in }
     ) throws(CommandFailure) -> StoreAccess {
         let address: RedisEndpoint.Address
         var server: EmbeddedServer?

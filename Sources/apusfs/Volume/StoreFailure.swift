@@ -6,11 +6,9 @@ enum StoreFailure {
     static func describe(_ error: StoreError, _ source: Source) -> CommandFailure {
         switch error {
         case .unavailable(let reason):
-            CommandFailure("\(source): no answer: \(reason); is the server running there?")
-        case .notAuthorized(let reason):
             CommandFailure(
-                "\(source): the server refuses: \(reason); check user and password "
-                    + "(--password-file, APUSFS_REDIS_PASSWORD)")
+                "\(source): no answer: \(withoutAddress(reason)); is the server running there?")
+        case .notAuthorized(let reason): notAuthorized(reason, source)
         case .outOfMemory:
             CommandFailure("\(source): the server is full; raise its maxmemory or make room")
         case .readOnly:
@@ -25,6 +23,27 @@ enum StoreFailure {
         case .protocolViolation(let reason): CommandFailure("\(source): \(reason)")
         case .closed: CommandFailure("\(source): closed")
         }
+    }
+
+    /// The server's own text names the commands of its protocol, which help nobody here.
+    private static func notAuthorized(_ reason: String, _ source: Source) -> CommandFailure {
+        let hint = "give it with --password-file or APUSFS_REDIS_PASSWORD"
+        switch reason.prefix(while: { $0 != " " }) {
+        case "NOAUTH": return CommandFailure("\(source): the server wants a password: \(hint)")
+        case "WRONGPASS":
+            return CommandFailure("\(source): wrong user or password: \(hint)")
+        default:
+            return CommandFailure(
+                "\(source): the user may not do what a volume needs: \(reason)")
+        }
+    }
+
+    /// `redis://h:1/0: Connection refused` without the address, which stands in the message already.
+    private static func withoutAddress(_ reason: String) -> String {
+        guard ["redis://", "unix://"].contains(where: { reason.hasPrefix($0) }),
+            let end = reason.firstRange(of: ": ")
+        else { return reason }
+        return String(reason[end.upperBound...])
     }
 
     static func describe(_ error: VolumeError, _ source: Source) -> CommandFailure {
