@@ -118,12 +118,14 @@ let package = Package(
         .testTarget(
             name: "VolumeStoreTests",
             dependencies: [
-                "Codecs", "FileSystem", "KeyValue", "Primitives", "Redis", "Telemetry", "TestSupport", "VolumeStore",
+                "Codecs", "FileSystem", "KeyValue", "Primitives", "Redis", "Telemetry",
+                "TestSupport", "VolumeStore",
             ], swiftSettings: plain),
         .testTarget(
             name: "VolumeFSTests",
             dependencies: [
-                "Cache", "Codecs", "FileSystem", "KeyValue", "Primitives", "Redis", "Telemetry", "TestSupport", "VolumeFS", "VolumeStore",
+                "Cache", "Codecs", "FileSystem", "KeyValue", "Primitives", "Redis", "Telemetry",
+                "TestSupport", "VolumeFS", "VolumeStore",
             ], swiftSettings: plain),
         .testTarget(
             name: "FuseServerTests",
@@ -146,7 +148,7 @@ let package = Package(
         .testTarget(
             name: "TidyTests",
             dependencies: [
-                "TestSupport",
+                "TestSupport"
             ], swiftSettings: plain),
     ],
     swiftLanguageModes: [.v6]
