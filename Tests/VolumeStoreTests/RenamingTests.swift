@@ -157,6 +157,13 @@ import Testing
         _ = try volume.mount.link(file.id, in: .root, name: .name("b"), time: time(1))
         let outcome = try rename(volume.mount, (.root, "a"), (.root, "b"))
         #expect(outcome.isNoOp)
+        for believed in [file, nil] {
+            #expect(throws: Errno.exists) {
+                try rename(
+                    volume.mount, (.root, "a"), (.root, "b"), believed: (believed, believed),
+                    flags: .noReplace)
+            }
+        }
         #expect(try names(volume, .root).count == 2)
     }
 
