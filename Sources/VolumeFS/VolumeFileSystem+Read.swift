@@ -54,7 +54,7 @@ extension VolumeFileSystem {
         for piece in plan {
             let address = BlockAddress(data: data, index: piece.index)
             guard let pin = cache.pin(address, piece.range) else { break }
-            (pins.baseAddress! + filled).initialize(to: pin)
+            pins.initializeElement(at: filled, to: pin)
             parts[filled] = UnsafeRawBufferPointer(rebasing: pin.bytes[piece.range])
             filled += 1
         }
@@ -85,7 +85,7 @@ extension VolumeFileSystem {
         let loaded = try cache.pinLoading(pieces, ahead: Array(window[..<split]))
         if split < window.count { cache.prefetch(Array(window[split...])) }
         for (index, (pin, piece)) in zip(loaded, plan).enumerated() {
-            (pins.baseAddress! + index).initialize(to: pin)
+            pins.initializeElement(at: index, to: pin)
             parts[index] = UnsafeRawBufferPointer(rebasing: pin.bytes[piece.range])
         }
         return loaded.count

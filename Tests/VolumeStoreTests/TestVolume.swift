@@ -15,7 +15,10 @@ final class TestVolume {
     let mount: VolumeStore
     let settings: VolumeSettings
 
-    static let name = VolumeName("test")!
+    static let name: VolumeName = {
+        guard let name = VolumeName("test") else { preconditionFailure("a name that is allowed") }
+        return name
+    }()
 
     init(
         over given: (any KeyValueStore)? = nil, isStarted: Bool = true,
@@ -24,7 +27,8 @@ final class TestVolume {
         let store: any KeyValueStore
         if let given { store = given } else { store = try TestStores.make() }
         self.store = store
-        var format = FormatOptions(name: Self.name, blockSize: BlockSize(bytes: 4_096)!)
+        var format = FormatOptions(
+            name: Self.name, blockSize: try #require(BlockSize(bytes: 4_096)))
         options(&format)
         settings = try VolumeStore.format(store, format, force: false)
         mount = try Self.mount(store, settings, metrics, isStarted: isStarted)
