@@ -211,6 +211,13 @@ public final class FuseServer: @unchecked Sendable {
         lifecycle.withLock { $0.helpers.append(ready) }
     }
 
+    /// libfuse is about to give up while other workers may wait in the device: abort the connection, which
+    /// wakes them.
+    func connectionFailed(_ errno: Errno) {
+        logger.error("the connection to the kernel failed: \(errno)")
+        lifecycle.withLock { $0.place }?.detach(logger: logger)
+    }
+
     func connectionAborted() { wasAborted.store(true, ordering: .releasing) }
 }
 

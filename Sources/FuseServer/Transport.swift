@@ -23,6 +23,7 @@ enum Transport {
         }
         guard splice else { return io }
         io.splice_receive = { from, _, to, _, count, flags, server in
+            Transport.refuseCancellation()
             let received = apusfs_splice(from, to, count, flags)
             if received > 0 {
                 Transport.server(server) { server in
@@ -42,13 +43,19 @@ enum Transport {
         return io
     }
 
+    /// libfuse cancels workers that still wait when the session ends, which would unwind them through Swift
+    /// frames. No worker needs that: sessions end by ENODEV, which wakes them all, and when one ends
+    /// otherwise the connection is aborted (`connectionFailed`).
+    private static func refuseCancellation() {
+        pthread_setcancelstate(Int32(PTHREAD_CANCEL_DISABLE), nil)
+    }
+
     /// read(2) of one request, with a look at what libfuse will not tell.
-    ///
-    /// libfuse may cancel the thread inside read(2) when the session ends: nothing is owned at that point.
     static func receive(
         _ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int,
         _ server: UnsafeMutableRawPointer?
     ) -> Int {
+        refuseCancellation()
         let received = Glibc.read(descriptor, buffer, count)
         guard received > 0, let buffer else { return translated(received, server) }
         // SAFETY: the kernel filled this many bytes; the view ends with this call.
@@ -73,7 +80,13 @@ enum Transport {
         if worker.pointee.lentSegmentCount > 0 {
             return gather(descriptor, header: segments[0], worker)
         }
-        if fuse_opcode(worker.pointee.opcode) == FUSE_INIT, count == 2 {
+        if fuse_opcode(worker.pointee.opcode) == FUSE_INIT {
+            guard count == 2 else {
+                // An error: libfuse ends the session.
+                let sent = writev(descriptor, segments, count)
+                Transport.server(server) { $0.connectionFailed(.notSupported) }
+                return sent
+            }
             var sent = -1
             Transport.server(server) { server in
                 server.amendInitialization(segments[1])
@@ -101,11 +114,16 @@ enum Transport {
     }
 
     /// After an abort the kernel answers ECONNABORTED (FUSE_ABORT_ERROR); libfuse knows only ENODEV as an
-    /// orderly end.
+    /// orderly end. After any other error that is more than a passing one libfuse gives up.
     private static func translated(_ result: Int, _ server: UnsafeMutableRawPointer?) -> Int {
-        guard result < 0, errno == ECONNABORTED else { return result }
-        Transport.server(server) { $0.connectionAborted() }
-        errno = ENODEV
+        guard result < 0 else { return result }
+        let code = errno
+        switch code {
+        case ENODEV, EINTR, EAGAIN, ENOENT: break
+        case ECONNABORTED: Transport.server(server) { $0.connectionAborted() }
+        default: Transport.server(server) { $0.connectionFailed(Errno(rawValue: code)) }
+        }
+        errno = code == ECONNABORTED ? ENODEV : code
         return result
     }
 
