@@ -17,6 +17,13 @@ final class InodeState: Sendable {
         var pending = PendingAttributes()
         /// Blocks may be dirty or attributes pending.
         var isDirty = false
+        /// Upper bound (exclusive) of the blocks of `record.data` that others may have stored: nothing for a
+        /// file that was made or emptied here, else what the record said when it was fetched.
+        var storedBound: UInt64
+        /// Upper bound (exclusive) of the blocks of `record.data` that were ever written here. Changes under
+        /// the exclusive inode stripe only, so that a writer can tell a block that nobody wrote from one
+        /// that a flush is storing at this moment.
+        var writtenBlocks: UInt64 = 0
         /// Moves with each write, so that a flush knows whether it has stored the last one.
         var writeSequence: UInt64 = 0
         var openCount = 0
@@ -34,7 +41,8 @@ final class InodeState: Sendable {
 
     init(record: InodeRecord, isFresh: Bool) {
         id = record.id
-        facts = Locked(Facts(record: record, isFresh: isFresh))
+        facts = Locked(
+            Facts(record: record, isFresh: isFresh, storedBound: record.allocatedBlocks))
     }
 
     /// Runs `body` with the facts. It is a short leaf: no store, no cache, no other lock.
@@ -73,6 +81,8 @@ extension InodeState.Facts {
             merged.data == record.data && merged.size == record.size
             && merged.modificationTime == record.modificationTime
         if !isSameData { kernelPagesAreValid = false }
+        if merged.data != record.data { writtenBlocks = 0 }
+        storedBound = fetched.allocatedBlocks
         if merged.hasXattrs && !record.hasXattrs { hasNoCapability = false }
         record = merged
         isFresh = true

@@ -93,7 +93,9 @@ extension VolumeFileSystem {
         entries.insert(parent: parent, name: key, inode: record.id)
         noteEntryChange(
             in: parent, at: new.time, addedLinks: new.kind == .directory ? 1 : 0)
-        return inodes.install(record, addingReference: true) { true }
+        let state = inodes.install(record, addingReference: true) { true }
+        state.withFacts { $0.storedBound = 0 }
+        return state
     }
 
     /// A setgid directory gives its group to what is made in it, and setgid to directories (mkdir(2),

@@ -39,6 +39,10 @@ extension VolumeFileSystem {
             if permissions != nil { facts.pending.permissions = nil }
             var record = after
             record.accessTime = max(record.accessTime, facts.record.accessTime)
+            if record.data != facts.record.data {
+                facts.writtenBlocks = 0
+                facts.storedBound = 0
+            }
             facts.record = record
         }
         if after.data != before.data {

@@ -40,7 +40,14 @@ extension VolumeFileSystem {
         state.withFacts {
             $0.noteWrite(end: end, at: .now, clearsPrivileges: clearsPrivileges)
         }
-        let record = state.record
+        // Behind this nobody has stored anything, nor is about to.
+        let (record, firstAbsent) = state.withFacts { facts in
+            defer {
+                facts.writtenBlocks = max(
+                    facts.writtenBlocks, blockSize.blockCount(forSize: end))
+            }
+            return (facts.record, max(facts.storedBound, facts.writtenBlocks))
+        }
         var done = 0
         for piece in RequestPlan(offset: offset, count: payload.count, blockSize: blockSize) {
             let bytes = UnsafeRawBufferPointer(
@@ -49,7 +56,7 @@ extension VolumeFileSystem {
                 try cache.write(
                     BlockAddress(data: record.data, index: piece.index), owner: state.id,
                     at: piece.range.lowerBound, bytes: bytes,
-                    baseIsAbsent: piece.index.rawValue >= record.allocatedBlocks)
+                    baseIsAbsent: piece.index.rawValue >= firstAbsent)
             } catch {
                 undoGrowth(of: state, from: before.size, keeping: offset.bytes + UInt64(done))
                 guard done > 0 else { throw error }

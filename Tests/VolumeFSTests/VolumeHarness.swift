@@ -56,10 +56,13 @@ final class StoreHarness: Sendable {
 /// A formatted volume with one mount, called as the FUSE server would.
 final class VolumeHarness {
     let storeHarness: StoreHarness
-    private(set) var keyValue: any KeyValueStore
+    private(set) var keyValue: CountingStore
+    /// What the last measured body called, for the message of a failure.
+    private(set) var lastCalls: [String] = []
     let settings: VolumeSettings
     let metrics = Metrics()
     private(set) var volume: VolumeFileSystem
+    private(set) var volumeStore: VolumeStore
     private let options: VolumeOptions
     static let root = Caller(userID: 0, groupID: 0, processID: 1, umask: 0)
     var caller: Caller { Self.root }
@@ -71,19 +74,19 @@ final class VolumeHarness {
         let storeHarness = try StoreHarness(kind)
         self.storeHarness = storeHarness
         self.options = options
-        keyValue = try storeHarness.connect()
+        keyValue = CountingStore(try storeHarness.connect())
         guard let name = VolumeName("test"), let size = BlockSize(bytes: blockSize) else {
             preconditionFailure("the test's own constants are wrong")
         }
         settings = try VolumeStore.format(
             keyValue, FormatOptions(name: name, blockSize: size, codec: codec), force: false)
-        volume = try Self.mount(keyValue, settings, options, metrics)
+        (volume, volumeStore) = try Self.mount(keyValue, settings, options, metrics)
     }
 
     private static func mount(
         _ store: any KeyValueStore, _ settings: VolumeSettings, _ options: VolumeOptions,
         _ metrics: Metrics
-    ) throws -> VolumeFileSystem {
+    ) throws -> (VolumeFileSystem, VolumeStore) {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let volumeStore = try VolumeStore(
@@ -94,12 +97,12 @@ final class VolumeHarness {
         let volume = VolumeFileSystem(
             store: volumeStore, options: options, metrics: metrics, logger: logger)
         volume.mounted(notifier: SilentNotifier())
-        return volume
+        return (volume, volumeStore)
     }
 
     /// A second mount of the same volume.
     func secondMount() throws -> VolumeFileSystem {
-        try Self.mount(try storeHarness.connect(), settings, options, Metrics())
+        try Self.mount(try storeHarness.connect(), settings, options, Metrics()).0
     }
 
     func unmount() { volume.unmounted() }
@@ -107,24 +110,17 @@ final class VolumeHarness {
     /// Unmounts and mounts again; everything that is only in memory is gone.
     func remount() throws {
         volume.unmounted()
-        keyValue = try storeHarness.connect()
-        volume = try Self.mount(keyValue, settings, options, metrics)
+        keyValue = CountingStore(try storeHarness.connect())
+        (volume, volumeStore) = try Self.mount(keyValue, settings, options, metrics)
     }
 
-    /// How many round trips `body` makes. Waits first until the background threads (reaper, lease) have
-    /// made none for a moment.
+    /// How many round trips this thread makes in `body`. Waits first until the mount knows that it is
+    /// alone.
     func trips(_ body: () throws -> Void) rethrows -> UInt64 {
-        var quietRounds = 0
-        var last = keyValue.roundTrips
-        while quietRounds < 10 {
-            usleep(2_000)
-            let now = keyValue.roundTrips
-            quietRounds = now == last ? quietRounds + 1 : 0
-            last = now
-        }
-        let before = keyValue.roundTrips
-        try body()
-        return keyValue.roundTrips - before
+        while !volumeStore.isAlone { usleep(1_000) }
+        let (trips, calls) = try keyValue.measure(body)
+        lastCalls = calls
+        return trips
     }
 }
 

@@ -1,0 +1,78 @@
+import Glibc
+import KeyValue
+import Primitives
+
+/// A store that counts the round trips of one thread. Calls are made one at a time, so that what the
+/// background threads do meanwhile is told apart exactly.
+final class CountingStore: KeyValueStore {
+    struct Count {
+        var thread: UInt = 0
+        var trips: UInt64 = 0
+        var calls: [String] = []
+    }
+
+    private let inner: any KeyValueStore
+    private let count = Locked(Count())
+
+    init(_ inner: any KeyValueStore) { self.inner = inner }
+
+    /// The calls of this thread while `body` runs, and how many round trips they made.
+    func measure(_ body: () throws -> Void) rethrows -> (trips: UInt64, calls: [String]) {
+        count.withLock { $0 = Count(thread: currentThread()) }
+        try body()
+        return count.withLock { ($0.trips, $0.calls) }
+    }
+
+    private func counted<Result>(
+        _ call: @autoclosure () -> String, _ body: () throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        try count.withLock { count throws(StoreError) -> Result in
+            let before = inner.roundTrips
+            defer {
+                if count.thread == currentThread() {
+                    count.trips += inner.roundTrips - before
+                    count.calls.append(call())
+                }
+            }
+            return try body()
+        }
+    }
+
+    private func currentThread() -> UInt { UInt(pthread_self()) }
+
+    func read(_ reads: [Read]) throws(StoreError) -> [ReadAnswer] {
+        try counted("read \(reads)") { () throws(StoreError) in try inner.read(reads) }
+    }
+
+    func commit(_ batch: Batch) throws(StoreError) -> CommitOutcome {
+        try counted("commit \(batch)") { () throws(StoreError) in try inner.commit(batch) }
+    }
+
+    func load(_ requests: [BlockLoad]) throws(StoreError) -> [BlockLoadAnswer] {
+        try counted("load \(requests.count)") { () throws(StoreError) in try inner.load(requests) }
+    }
+
+    func store(_ writes: [BlockWrite], then batch: Batch?) throws(StoreError) -> StoreOutcome {
+        try counted("store \(writes.map(\.kind)), \(batch.map { "\($0)" } ?? "no batch")") {
+            () throws(StoreError) in try inner.store(writes, then: batch)
+        }
+    }
+
+    func drop(_ keys: [Bytes]) throws(StoreError) {
+        try counted("drop \(keys.count)") { () throws(StoreError) in try inner.drop(keys) }
+    }
+
+    func subscribe(
+        to channel: Bytes, handler: @escaping @Sendable (SubscriptionEvent) -> Void
+    ) throws(StoreError) -> any Subscription {
+        try inner.subscribe(to: channel, handler: handler)
+    }
+
+    func status() throws(StoreError) -> StoreStatus {
+        try counted("status") { () throws(StoreError) in try inner.status() }
+    }
+
+    var roundTrips: UInt64 { inner.roundTrips }
+
+    func close() { inner.close() }
+}
