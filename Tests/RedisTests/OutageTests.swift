@@ -19,7 +19,7 @@ import Testing
             (Deadline.now.monotonicNanoseconds - begin.monotonicNanoseconds) / 1_000_000
         #expect((550...10_000).contains(milliseconds))
         server.continue()
-        #expect(try eventually { (try? store.loadBlock("b")) == [1] })
+        #expect(eventually { (try? store.loadBlock("b")) == [1] })
     }
 
     @Test func `calls wait for a server that is away and go on when it is back`() throws {
