@@ -207,7 +207,8 @@ static void work(const phase *phase, board *shared, int own, uint64_t *latency, 
         int result = phase->run(&op), error = errno;
         latency[index] = now() - start;
         if (phase->expected_errno) {
-            if (result != -1 || error != phase->expected_errno) report(shared, &op, "it exists");
+            if (result != -1) report(shared, &op, "it exists");
+            else if (error != phase->expected_errno) report(shared, &op, strerror(error));
         } else if (result) {
             report(shared, &op, strerror(error));
         } else if (!is_change(phase) && !phase->is_right(&op)) {

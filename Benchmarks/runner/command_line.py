@@ -18,9 +18,9 @@ from .measure import Measurement
 from .progress import Progress
 from .suites import SUITES
 from .systems import PEERS, make
+from .systems.base import RESULTS
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "Benchmarks" / "results"
 
 
 def main(arguments):

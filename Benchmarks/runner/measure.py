@@ -97,10 +97,26 @@ class Measurement:
                 self._drop(phase, system, str(reason))
             except (Failed, OSError) as failure:
                 self._drop(phase, system, f"{type(failure).__name__}: {failure}")
+                if not self._revive(scenario, system):
+                    return
             else:
                 self.results.cell(phase.row, system).runs.append(run)
                 self.progress.end(phase.row, run.sample)
         shutil.rmtree(directory, ignore_errors=True)
+
+    def _revive(self, scenario, system):
+        """After a failure: mounts again when the daemon is gone; false when that fails, too."""
+        death = system.death()
+        if death is None:
+            return True
+        self.progress.say(f"{system.label}: {death}")
+        try:
+            system.restart()
+        except (Failed, OSError) as failure:
+            for phase in scenario.phases:
+                self._drop(phase, system, f"{death}; not mounted again: {failure}")
+            return False
+        return True
 
     def _phase(self, phase, place):
         system = place.system

@@ -9,6 +9,7 @@ from ..failures import Failed
 from ..processes import Child
 
 MOUNT_SECONDS = 20
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 class System:
@@ -59,6 +60,21 @@ class System:
         self.unmount()
         self.forget()
         self.mount()
+
+    def death(self):
+        """That a daemon is not there any more, and where its last words are; `None` when all run."""
+        try:
+            self.path.stat()
+        except OSError:
+            for child in self.children:
+                child.wait(10)  # it may be writing down where it crashed
+        for child in self.children:
+            if not child.is_running():
+                RESULTS.mkdir(exist_ok=True)
+                kept = RESULTS / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{self.label}-daemon.log"
+                shutil.copy(child.log, kept)
+                return f"daemon ended with {child.process.returncode}; what it wrote: {kept}"
+        return None
 
     def unmount(self):
         if is_mounted(self.path):
