@@ -69,7 +69,7 @@ final class EntryCache: Sendable {
     }
 
     /// Words of eight bytes, each mixed in by a multiplication (the scheme of wyhash, cut down).
-    private func hash(_ parent: InodeID, _ name: UnsafeRawBufferPointer) -> UInt64 {
+    func hash(_ parent: InodeID, _ name: UnsafeRawBufferPointer) -> UInt64 {
         var state = Self.mix(seed ^ parent.rawValue, 0x9E37_79B9_7F4A_7C15)
         var offset = 0
         while offset + 8 <= name.count {

@@ -35,6 +35,8 @@ final class InodeState: Sendable {
         var kernelPagesAreValid = false
         /// Moves when an entry of this directory changes.
         var entryVersion: UInt64 = 0
+        /// Every name of this directory, when that is known.
+        var names: DirectoryNames?
         /// A `security.capability` attribute has been looked for and is not there.
         var hasNoCapability = false
     }

@@ -48,6 +48,7 @@ extension VolumeFileSystem {
         entries.remove(parent: parent, name: name)
         inodes.state(of: parent)?.withFacts { facts in
             facts.isFresh = false
+            facts.names = nil
             facts.entryVersion &+= 1
         }
     }
@@ -97,6 +98,7 @@ extension VolumeFileSystem {
                 facts.isFresh = false
                 facts.kernelPagesAreValid = false
                 facts.hasNoCapability = false
+                facts.names = nil
                 facts.entryVersion &+= 1
             }
             tellKernel { $0.invalidateInode(state.id, range: 0..<UInt64(Int64.max)) }

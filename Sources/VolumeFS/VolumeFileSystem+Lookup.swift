@@ -10,6 +10,7 @@ extension VolumeFileSystem {
             inodes.addReference(state.id)
             return answer(state)
         }
+        if isCertainlyAbsent(name, in: parent) { throw .noEntry }
         let key = try checked(name)
         if key == [UInt8(ascii: ".")] { return answer(try referencedState(of: parent)) }
         let parentGeneration = generations.current(parent)
@@ -33,6 +34,24 @@ extension VolumeFileSystem {
             let state = inodes.state(of: inode)
         else { return nil }
         return state.withFacts { $0.isFresh && !$0.isRemoved } ? state : nil
+    }
+
+    /// Whether a directory whose names are all known has no such name. Only while no other session can
+    /// make one; no heap allocation, no store trip.
+    private func isCertainlyAbsent(_ name: FileName, in parent: InodeID) -> Bool {
+        guard let names = inodes.state(of: parent)?.withFacts({ $0.names }), store.isAlone else {
+            return false
+        }
+        return !names.mayContain(entries.hash(parent, name.bytes))
+    }
+
+    /// A name is about to appear in a directory. Called before the store is told.
+    func expectName(_ name: [UInt8], in parent: InodeID) {
+        guard let state = inodes.state(of: parent), let names = state.withFacts({ $0.names }) else {
+            return
+        }
+        let hash = name.withUnsafeBytes { entries.hash(parent, $0) }
+        if !names.insert(hash) { state.withFacts { $0.names = nil } }
     }
 
     /// What this mount believes of a name, without asking the store.

@@ -47,6 +47,7 @@ extension VolumeFileSystem {
             return (answer(state), opened(state, options: options))
         } catch {
             // Another mount was faster: without O_EXCL its file is the one to open.
+            if error == .exists { inodes.state(of: parent)?.withFacts { $0.names = nil } }
             guard error == .exists, !options.contains(.exclusive) else { throw error }
         }
         let entry = try lookup(caller, parent: parent, name: name)
@@ -65,6 +66,7 @@ extension VolumeFileSystem {
         try requireWritable()
         let name = try checked(newName)
         let time = Timestamp.now
+        expectName(name, in: newParent)
         let record = try store.link(
             inode, in: newParent, name: name, time: time,
             believed: inodes.state(of: inode)?.record)
@@ -88,13 +90,17 @@ extension VolumeFileSystem {
         let key = try checked(name)
         var new = wanted
         inherit(into: &new, from: try freshState(of: parent).record)
+        expectName(key, in: parent)
         let record = try store.create(in: parent, name: key, new)
         generations.bump(parent)
         entries.insert(parent: parent, name: key, inode: record.id)
         noteEntryChange(
             in: parent, at: new.time, addedLinks: new.kind == .directory ? 1 : 0)
         let state = inodes.install(record, addingReference: true) { true }
-        state.withFacts { $0.storedBound = 0 }
+        state.withFacts { facts in
+            facts.storedBound = 0
+            if new.kind == .directory { facts.names = DirectoryNames(budget: nameBudget) }
+        }
         return state
     }
 

@@ -40,6 +40,8 @@ extension VolumeFileSystem {
         let oldKey = try checked(name)
         let newKey = try checked(newName)
         let time = Timestamp.now
+        expectName(newKey, in: newParent)
+        if flags.contains(.exchange) { expectName(oldKey, in: parent) }
         let outcome = try store.rename(
             from: (parent, oldKey, believedChild(of: parent, name: oldKey)),
             to: (newParent, newKey, believedChild(of: newParent, name: newKey)),

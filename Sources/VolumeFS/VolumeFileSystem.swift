@@ -41,6 +41,7 @@ public final class VolumeFileSystem: FileSystemOperations {
     let files = HandleTable<OpenFile>()
     let directories = HandleTable<OpenDirectory>()
     let lazyTimes = LazyTimes()
+    let nameBudget = DirectoryNames.Budget()
     let statistics = Locked<StatisticsSnapshot?>(nil)
     let notifier = Locked<(any KernelNotifier)?>(nil)
     let lostFiles = Atomic<Int>(0)

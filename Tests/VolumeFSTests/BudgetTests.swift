@@ -174,4 +174,34 @@ import VolumeFS
             "\(harness.lastCalls)")
         try harness.volume.close(inode, handle)
     }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a name that a directory of ours does not have costs no trip`(_ kind: StoreKind) throws {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        let volume = harness.volume
+        let directory = try volume.mkdir("d")
+        let missing = harness.trips {
+            #expect(throws: Errno.noEntry) { try volume.lookup("x", in: directory) }
+        }
+        #expect(missing == 0, "\(harness.lastCalls)")
+        let (inode, handle) = try volume.create("x", in: directory)
+        try volume.close(inode, handle)
+        #expect(try volume.lookup("x", in: directory).inode == inode)
+        try volume.rename("x", in: directory, to: "y", into: directory)
+        #expect(try volume.lookup("y", in: directory).inode == inode)
+        #expect(throws: Errno.noEntry) { try volume.lookup("x", in: directory) }
+    }
+
+    @Test func `what another mount makes in a directory of ours is found`() throws {
+        let harness = try VolumeHarness(store: .redis, options: quietOptions())
+        defer { harness.unmount() }
+        let directory = try harness.volume.mkdir("d")
+        #expect(throws: Errno.noEntry) { try harness.volume.lookup("x", in: directory) }
+        let second = try harness.secondMount()
+        defer { second.unmounted() }
+        let (inode, handle) = try second.create("x", in: directory)
+        try second.close(inode, handle)
+        #expect(try harness.volume.lookup("x", in: directory).inode == inode)
+    }
 }
