@@ -4,11 +4,11 @@ extension Script {
     /// KEYS[1]  the session's hash, or any key of the batch when it has no id (it only says which slot)
     /// ARGV     sequence (empty: no id) · field of the slot · number of conditions · number of checks ·
     ///          "1" to remember the answer, then
-    ///   each condition   n · wanted · command, key, … (n counts what follows it). `wanted` is "0" or "1"
-    ///                    for EXISTS and HEXISTS, and the value itself for GET and HGET, which nil never is
-    ///   each check       HLEN|ZCARD|STRLEN · key             the key is of that kind or absent
-    ///                    N · key · field                     the field is absent or a 64-bit number
-    ///                    S · key · field · by                the field is absent or within ±2^53, also after
+    ///   each condition   n · wanted · command, key, … (n counts what follows it); `wanted` is "0" or
+    ///                    "1" for EXISTS and HEXISTS, the value itself for GET and HGET
+    ///   each check       HLEN|ZCARD|STRLEN · key  the key is of that kind or absent
+    ///                    N · key · field          the field is absent or a 64-bit number
+    ///                    S · key · field · by     it is absent or within ±2^53, also afterwards
     ///   each mutation    n · command, key, …                 run as it stands; HINCRBY adds to the answer
     ///                    4 · RAISE · key · field · number
     ///                    4 · DUE · key · milliseconds · member
@@ -73,11 +73,11 @@ extension Script {
         end
         local answer, last = 'c', #A
         while i <= last do
-          local n, word, key = A[i], A[i + 1], A[i + 2]
+          local n, word, key = A[i] + 0, A[i + 1], A[i + 2]
           if word == 'HINCRBY' then
             answer = string.format('%s %.0f', answer, call(word, key, A[i + 3], A[i + 4]))
           elseif word == 'PUBLISH' then
-            local number = string.format(' %.0f', call('HINCRBY', key, A[i + 3], 1))
+            local number = string.format(' %.0f', call('HINCRBY', key, A[i + 3], '1'))
             answer = answer .. number
             call(word, A[i + 4], string.sub(number, 2) .. ' ' .. A[i + 5])
           elseif word == 'RAISE' then

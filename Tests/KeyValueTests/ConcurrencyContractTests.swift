@@ -23,7 +23,7 @@ import Testing
         let store = fixture.store
         _ = try fixture.commit([], .setFields(key: bytes("session"), [Pair("a", "b")]))
         together { caller in
-            for sequence in 1...300 {
+            for sequence in 1...150 {
                 _ = try store.commit(
                     Batch(
                         id: BatchID(
@@ -34,17 +34,17 @@ import Testing
                         ]))
             }
         }
-        #expect(try fixture.hash(bytes("h")) == [bytes("n"): bytes("2400")])
-        #expect(try fixture.hash(bytes("h3")) == [bytes("n"): bytes("600")])
+        #expect(try fixture.hash(bytes("h")) == [bytes("n"): bytes("1200")])
+        #expect(try fixture.hash(bytes("h3")) == [bytes("n"): bytes("300")])
     }
 
     @Test(arguments: StoreKind.allCases)
     func `of eight callers who create one name, one wins`(kind: StoreKind) throws {
         let fixture = try kind.make()
         let store = fixture.store
-        let winners = Locked([Int](repeating: 0, count: 200))
+        let winners = Locked([Int](repeating: 0, count: 100))
         together { caller in
-            for round in 0..<200 {
+            for round in 0..<100 {
                 let outcome = try store.commit(
                     Batch(
                         conditions: [.fieldAbsent(key: bytes("d"), field: bytes("\(round)"))],
@@ -52,7 +52,7 @@ import Testing
                 if outcome == .committed(sums: []) { winners.withLock { $0[round] += 1 } }
             }
         }
-        #expect(winners.withLock { $0 } == [Int](repeating: 1, count: 200))
+        #expect(winners.withLock { $0 } == [Int](repeating: 1, count: 100))
     }
 
     @Test(arguments: StoreKind.allCases)
@@ -60,7 +60,7 @@ import Testing
         let fixture = try kind.make()
         let store = fixture.store
         together { caller in
-            for round in 0..<60 {
+            for round in 0..<24 {
                 let key = bytes("key \(caller) \(round % 7)")
                 let size = [10, 700, 20_000, 126_976][round % 4]
                 let payload = (0..<size).map {
