@@ -63,9 +63,8 @@ import Testing
             for round in 0..<24 {
                 let key = bytes("key \(caller) \(round % 7)")
                 let size = [10, 700, 20_000, 126_976][round % 4]
-                let payload = (0..<size).map {
-                    UInt8(truncatingIfNeeded: $0 &+ caller &* 31 &+ round)
-                }
+                let payload = Bytes(
+                    repeating: UInt8(truncatingIfNeeded: caller * 31 + round), count: size)
                 let header = InlineBlockHeader(low: UInt64(caller), high: UInt64(round))
                 let outcome = try payload.withUnsafeBytes { payload in
                     try store.store(
