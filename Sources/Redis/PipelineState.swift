@@ -58,10 +58,10 @@ struct PipelineState: Equatable {
         precondition(isWriting && !isBroken, "nobody was writing")
         if written < submitted { return Step(action: beginWrite()) }
         isWriting = false
-        if reader == own { return Step(action: .read) }
+        // Whoever has been answered or told to read meanwhile has been sent a signal, or is about to be,
+        // and takes it: one that came later would reach the next exchange of the same memory.
         guard reader == nil, answered < written else { return Step(action: .wait) }
-        // A writer whose own exchange has been answered meanwhile leaves the reading to the oldest other;
-        // the signal about its own has been sent, or is about to be.
+        // A writer whose own exchange has been answered meanwhile leaves the reading to the oldest other.
         reader = own < answered ? answered : own
         return own < answered
             ? Step(action: .wait, nextReader: answered) : Step(action: .read)
