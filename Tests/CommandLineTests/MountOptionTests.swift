@@ -30,6 +30,7 @@ import Testing
         ("relatime", { $0.accessTimes = .relatime }),
         ("strictatime", { $0.accessTimes = .strictatime }),
         ("allow-other", { $0.allowOther = true }),
+        ("no-allow-other", { $0.allowOther = false }),
         ("nonempty", { $0.allowNonEmpty = true }),
         ("io-timeout=5s", { $0.ioTimeout = TimeSpan(milliseconds: 5_000) }),
         ("password-file=/p", { $0.passwordFile = "/p" }),

@@ -99,8 +99,12 @@ struct AccessFlags: ParsableArguments {
     @Flag(help: "Update them at each read.")
     var strictatime = false
 
-    @Flag(help: "Let other users in, under the permissions of the files.")
+    @Flag(
+        help: "Let other users in, under the permissions of the files (default when root mounts).")
     var allowOther = false
+
+    @Flag(help: "Let nobody in but the user who mounts (default for other users).")
+    var noAllowOther = false
 
     @Flag(help: "Mount on a directory that is not empty, and hide what it holds.")
     var nonempty = false
@@ -122,7 +126,8 @@ struct AccessFlags: ParsableArguments {
             [("io-timeout", ioTimeout)],
             switches: [
                 ("read-only", readOnly), ("noatime", noatime), ("relatime", relatime),
-                ("strictatime", strictatime), ("allow-other", allowOther), ("nonempty", nonempty),
+                ("strictatime", strictatime), ("allow-other", allowOther),
+                ("no-allow-other", noAllowOther), ("nonempty", nonempty),
             ])
     }
 }

@@ -112,6 +112,9 @@ struct MountOption: Sendable {
         MountOption("allow-other") { (_, settings: inout MountSettings) in
             settings.allowOther = true
         },
+        MountOption("no-allow-other") { (_, settings: inout MountSettings) in
+            settings.allowOther = false
+        },
         MountOption("nonempty") { (_, settings: inout MountSettings) in
             settings.allowNonEmpty = true
         },

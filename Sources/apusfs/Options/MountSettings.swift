@@ -1,4 +1,5 @@
 import Codecs
+import Glibc
 
 /// Everything that can be set about one mount, with the values that hold when nothing is said.
 ///
@@ -25,7 +26,8 @@ struct MountSettings: Equatable, Sendable, Codable {
 
     var isReadOnly = false
     var accessTimes = AccessTimes.relatime
-    var allowOther = false
+    /// What root mounts is for everybody, as with any filesystem; what a user mounts is for that user.
+    var allowOther = geteuid() == 0
     var attributeTimeout = TimeSpan(milliseconds: 1_000)
     var entryTimeout = TimeSpan(milliseconds: 1_000)
     var flushInterval = TimeSpan(milliseconds: 5_000)
