@@ -18,5 +18,5 @@ class Sizes:
 
 FULL = Sizes(rounds=5, file_mebibytes=1024, part_mebibytes=128, fio_seconds=10, files=4000,
              processes=(1, 2, 4, 8), tree_files=5000, compiled_files=100, transactions=1000)
-QUICK = Sizes(rounds=3, file_mebibytes=128, part_mebibytes=8, fio_seconds=1, files=400,
+QUICK = Sizes(rounds=3, file_mebibytes=96, part_mebibytes=8, fio_seconds=1, files=400,
               processes=(1, 4), tree_files=300, compiled_files=10, transactions=50)

@@ -22,8 +22,10 @@ def scenarios(sizes, tools):
             _program("untar", "tar x of a source tree", _untar),
             _program("diff-cold", "diff -r of the tree with its original, cold", _diff, cold=True,
                      needs="untar"),
-            _program("cp", "cp -a of the tree onto the mount", _copy, _same("copy")),
-            _program("rsync", "rsync -a of the tree onto the mount", _rsync, _same("synced")),
+            _program("cp", "cp -a of the tree onto the mount", _copy, _same("copy"),
+                     quick=False),
+            _program("rsync", "rsync -a of the tree onto the mount", _rsync, _same("synced"),
+                     quick=False),
             _program("make", "make -j2 of a C project", _make, _program_works,
                      needs="untar"),
             _program("rm-rf", "rm -rf of the tree", _remove, _removed, needs="untar"),
@@ -42,14 +44,14 @@ def scenarios(sizes, tools):
     ]
 
 
-def _program(name, title, command, check=None, cold=False, needs=None):
+def _program(name, title, command, check=None, cold=False, needs=None, quick=True):
     """A row of a command that is timed as a whole; `command` gives its words or does it itself."""
     def action(place):
         start = time.monotonic()
         command(place)
         return Sample(time.monotonic() - start, place.sizes.tree_files)
 
-    return Phase(Row(f"applications/{name}", title, "s"), action, check=check, cold=cold,
+    return Phase(Row(f"applications/{name}", title, "s", quick), action, check=check, cold=cold,
                  needs=(f"applications/{needs}",) if needs else ())
 
 
