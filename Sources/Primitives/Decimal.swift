@@ -23,6 +23,8 @@ extension [UInt8] {
 
 extension UInt64 {
     /// `nil` unless `text` is 1 to 20 digits, without superfluous leading zeros, that fit.
+    // Inlinable: unspecialized it was half of the daemon's time in `ls -l` (Benchmarks, list-cold).
+    @inlinable
     public init?(decimal text: some Collection<UInt8>) {
         guard (1...20).contains(text.count) else { return nil }
         if text.count > 1, text.first == UInt8(ascii: "0") { return nil }
@@ -40,6 +42,7 @@ extension UInt64 {
 
 extension Int64 {
     /// `nil` unless `text` is a decimal number in the form that `[UInt8](decimal:)` writes.
+    @inlinable
     public init?(decimal text: some Collection<UInt8>) {
         guard let first = text.first else { return nil }
         guard first == UInt8(ascii: "-") else {
