@@ -49,10 +49,12 @@ int apusfs_peer_process(int socket) {
     return peer.pid > 0 ? peer.pid : -ESRCH;
 }
 
+int apusfs_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno; }
+
 void apusfs_close_descriptors(int first) { close_range(first, ~0U, 0); }
 
 int apusfs_spawn(const char *path, char *const arguments[], char *const environment[],
-                 const int *kept, int kept_count_) {
+                 const int *kept, int kept_count_, bool own_session) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -77,9 +79,8 @@ int apusfs_spawn(const char *path, char *const arguments[], char *const environm
     sigfillset(&all);
     if (error == 0) error = posix_spawnattr_setsigmask(&attributes, &none);
     if (error == 0) error = posix_spawnattr_setsigdefault(&attributes, &all);
-    if (error == 0)
-        error = posix_spawnattr_setflags(
-            &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (own_session ? POSIX_SPAWN_SETSID : 0);
+    if (error == 0) error = posix_spawnattr_setflags(&attributes, flags);
     if (error == 0) error = posix_spawn(&process, path, &actions, &attributes, arguments, environment);
 
     posix_spawnattr_destroy(&attributes);

@@ -123,22 +123,18 @@ public final class RedisServer: @unchecked Sendable {
         }
     }
 
+    /// It inherits nothing: neither blocked signals, nor the output of the tests, which would keep
+    /// whoever reads that waiting after a crash of the tests.
     private static func spawn(_ words: [String]) throws -> pid_t {
-        var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+        var pointers: [UnsafeMutablePointer<CChar>?] = (["env"] + words).map { strdup($0) }
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
-        // A thread of Dispatch blocks most signals, and a child inherits that: SIGTERM would be lost.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        var pid = pid_t()
-        let result = posix_spawnp(&pid, words[0], nil, &attributes, pointers, environ)
-        guard result == 0 else {
-            throw StartFailure(description: "redis-server: \(String(cString: strerror(result)))")
+        let nothing = open("/dev/null", O_RDWR | O_CLOEXEC)
+        defer { close(nothing) }
+        let pid = apusfs_spawn(
+            "/usr/bin/env", pointers, environ, [nothing, nothing, nothing], 3, false)
+        guard pid > 0 else {
+            throw StartFailure(description: "redis-server: \(String(cString: strerror(-pid)))")
         }
         return pid
     }

@@ -20,15 +20,18 @@ int apusfs_process_descriptor(int process);
 /* The process that listens on the other side of a connected unix socket (SO_PEERCRED), or -errno. */
 int apusfs_peer_process(int socket);
 
+/* pipe2(2) with O_CLOEXEC, so that a program started meanwhile inherits neither end. */
+int apusfs_pipe(int ends[2]);
+
 /* Closes every descriptor from `first` on in this process. */
 void apusfs_close_descriptors(int first);
 
 /*
- * Starts a program in a session of its own (posix_spawn(3) with POSIX_SPAWN_SETSID): no signal blocked or
- * ignored, `kept[i]` as its descriptor i, all others closed. Returns its id, or -errno.
+ * Starts a program (posix_spawn(3)): no signal blocked or ignored, `kept[i]` as its descriptor i, all others
+ * closed; in a session of its own, away from the terminal's signals, if so wished. Returns its id, or -errno.
  */
 int apusfs_spawn(const char *path, char *const arguments[], char *const environment[],
-                 const int *kept, int kept_count);
+                 const int *kept, int kept_count, bool own_session);
 
 /* One message to the system's log (syslog(3)), as program `apusfs`, facility daemon. */
 void apusfs_system_log(int priority, const char *message);

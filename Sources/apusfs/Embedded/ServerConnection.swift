@@ -21,10 +21,10 @@ final class ServerConnection {
 
     /// `nil` when nobody listens on the socket.
     init?(path: String) {
-        let raw = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        let raw = Glibc.socket(AF_UNIX, kind, 0)
         guard raw >= 0 else { return nil }
         socket = OwnedDescriptor(taking: raw)
-        _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
         var limit = timeval(tv_sec: Self.answerTimeoutSeconds, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(raw, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))

@@ -65,7 +65,8 @@ enum ChildProcess {
         let variables = environment.map { "\($0.key)=\($0.value)" }
         let result = withCStrings(arguments) { arguments in
             withCStrings(variables) { variables in
-                apusfs_spawn(path, arguments, variables, descriptors, Int32(descriptors.count))
+                apusfs_spawn(
+                    path, arguments, variables, descriptors, Int32(descriptors.count), true)
             }
         }
         guard result > 0 else { throw Errno(rawValue: -result) }

@@ -22,8 +22,8 @@ final class OwnedDescriptor: Sendable {
     /// A pipe whose ends other programs do not inherit.
     static func pipe() throws(Errno) -> (read: OwnedDescriptor, write: OwnedDescriptor) {
         var ends: [Int32] = [-1, -1]
-        guard Glibc.pipe(&ends) == 0 else { throw Errno(rawValue: errno) }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        let result = apusfs_pipe(&ends)
+        guard result == 0 else { throw Errno(rawValue: result) }
         return (OwnedDescriptor(taking: ends[0]), OwnedDescriptor(taking: ends[1]))
     }
 
