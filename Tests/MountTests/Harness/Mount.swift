@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import Primitives
 import TestSupport
+import Testing
 
 /// A volume of a test's own, mounted by the real program on a directory of its own. Made by `withMount`,
 /// which leaves nothing behind; used by one test at a time.
@@ -113,6 +114,22 @@ final class Mount: @unchecked Sendable {
         kill(daemon, SIGKILL)
         guard Polling.wait({ !Self.isRunning(daemon) }) else {
             throw Failure(description: "daemon \(daemon) survives SIGKILL")
+        }
+    }
+
+    /// When the daemon has died in an earlier test, says so and mounts again, so that one test fails for it.
+    func reviveIfDead() throws {
+        guard throwsNotConnected() else { return }
+        Issue.record("the daemon died in an earlier test of this suite:\n\(log().suffix(8_000))")
+        try mount()
+    }
+
+    private func throwsNotConnected() -> Bool {
+        do throws(Errno) {
+            _ = try SystemCall.stat(path)
+            return false
+        } catch {
+            return error.rawValue == ENOTCONN
         }
     }
 

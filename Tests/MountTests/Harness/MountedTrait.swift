@@ -32,6 +32,7 @@ extension Mount {
 
     /// An empty directory on the mount, for one test.
     func makePlace() throws -> Place {
+        try reviveIfDead()
         let path = "\(path)/place-\(UInt64.random(in: 0...UInt64.max))"
         try SystemCall.mkdir(path)
         // A mask of the process must not decide what other users may do here.
