@@ -3,7 +3,8 @@ import Testing
 
 extension MountTests {
     @Suite struct FioTests {
-        /// One way to write a file, which fio reads back and checks block by block.
+        /// One way to write a file, which fio reads back and checks block by block. The file gets its size first:
+        /// a later run takes a shorter one for a file of another job, and empties it.
         struct Job: Sendable, CustomTestStringConvertible {
             let name: String
             let words: [String]
@@ -42,6 +43,7 @@ extension MountTests {
                     [
                         "fio", "--name=job", "--directory=\(mount.path)", "--size=\(Scale.fioMiB)M",
                         "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
+                        "--fallocate=truncate",
                         "--output-format=terse",
                     ]
                     + (job.words.contains { $0.hasPrefix("--ioengine") }
@@ -59,7 +61,7 @@ extension MountTests {
                     "fio", "--name=many", "--directory=\(mount.path)", "--numjobs=4",
                     "--size=\(Scale.fioMiB / 2)M", "--rw=randwrite", "--bssplit=\(Self.mixedSizes)",
                     "--ioengine=psync", "--verify=crc32c", "--verify_fatal=1",
-                    "--verify_state_save=0", "--do_verify=1",
+                    "--verify_state_save=0", "--fallocate=truncate", "--do_verify=1",
                     "--output-format=terse",
                 ]).checked()
             }

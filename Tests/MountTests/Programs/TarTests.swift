@@ -10,7 +10,9 @@ extension MountTests {
             try Tree(fileCount: Scale.treeFiles, seed: 3).make(at: source)
             try addSpecialFiles(to: source)
             let archive = local.path + "/archive.tar"
-            try tar(["--create", "--file", archive, "--directory", local.path, "tree"])
+            try tar([
+                "--create", "--format=posix", "--file", archive, "--directory", local.path, "tree",
+            ])
 
             try withMount { mount in
                 try tar(["--extract", "--file", archive, "--directory", mount.path])
@@ -18,7 +20,9 @@ extension MountTests {
                 try mount.remount()
                 try check(mount.path, archive: archive, source: source)
 
-                try tar(["--create", "--file", mount.path + "/again.tar", "tree"], in: mount.path)
+                try tar(
+                    ["--create", "--format=posix", "--file", mount.path + "/again.tar", "tree"],
+                    in: mount.path)
                 try SystemCall.mkdir(mount.path + "/again")
                 try tar(["--extract", "--file", "../again.tar"], in: mount.path + "/again")
                 #expect(try differences(source, mount.path + "/again/tree") == "")
