@@ -93,22 +93,26 @@ extension VolumeFileSystem {
     public func statfs(_ caller: Caller, inode: InodeID) throws(Errno) -> VolumeStatistics {
         let maximumAgeMilliseconds = 1_000
         let now = Deadline.now
-        if let snapshot = statistics.withLock({ $0 }), now < snapshot.freshUntil {
+        let generation = generations.total
+        if let snapshot = statistics.withLock({ $0 }), now < snapshot.freshUntil,
+            snapshot.generation == generation
+        {
             return snapshot.figures
         }
         let figures = VolumeStatistics(try store.statistics(), blockSize: blockSize)
         statistics.withLock {
             $0 = StatisticsSnapshot(
-                figures: figures,
+                figures: figures, generation: generation,
                 freshUntil: now.advanced(byMilliseconds: maximumAgeMilliseconds))
         }
         return figures
     }
 }
 
-/// The figures of statfs(2) with the time for which they are good.
+/// The figures of statfs(2) with the time for which they are good, unless this mount changes something.
 struct StatisticsSnapshot {
     let figures: VolumeStatistics
+    let generation: UInt64
     let freshUntil: Deadline
 }
 
