@@ -45,7 +45,9 @@ extension VolumeStore {
             let isHeard: Bool? = membership.state.wait(until: deadline) {
                 $0.isSubscribed ? true : nil
             }
-            if isHeard == true, !isReadOnly { try refreshMembership() }
+            // Cleans up after dead processes of this host, too: while their sessions are there, writes
+            // wait for them to end (`awaitPermissionToWrite`).
+            if isHeard == true, !isReadOnly { try renewLease() }
         } catch {
             logger.warning("no change messages yet", metadata: ["error": "\(error)"])
             keeperTask { $0.mustRefresh = true }

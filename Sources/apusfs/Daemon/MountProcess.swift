@@ -48,6 +48,8 @@ final class MountProcess: Sendable {
             throw error
         }
         try registration.end(failure: nil)
+        // A log file that nobody asked for has nothing to tell after a good end.
+        if !settings.isForeground, settings.logFile == nil { unlink(try plan.logPath()) }
     }
 
     private let stage = Locked(Stage())

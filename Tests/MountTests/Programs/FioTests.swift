@@ -3,8 +3,8 @@ import Testing
 
 extension MountTests {
     @Suite struct FioTests {
-        /// One way to write a file, which fio reads back and checks block by block. The file gets its size first:
-        /// a later run takes a shorter one for a file of another job, and empties it.
+        /// One way to write a file, which fio reads back and checks block by block. The file gets its
+        /// size first: a later run takes a shorter one for a file of another job, and empties it.
         struct Job: Sendable, CustomTestStringConvertible {
             let name: String
             let words: [String]
