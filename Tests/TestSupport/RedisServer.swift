@@ -35,14 +35,23 @@ public final class RedisServer: @unchecked Sendable {
     deinit { kill() }
 
     /// Starts the server again, after `stop` or `kill`, with the same arguments.
-    public func start() throws {
+    public func start() throws { try prepareStart().begin() }
+
+    /// Makes a process that waits to become the server. Starting one closes the files that the test has open,
+    /// in the new process, which on a mount without its server takes until there is one.
+    public func prepareStart() throws -> PreparedStart { try PreparedStart(of: self) }
+
+    /// The words of the command line.
+    var words: [String] {
         var words = ["redis-server", "--port", String(port ?? 0), "--unixsocket", path]
         words += ["--dir", directory.path, "--save", "", "--appendonly", "no"]
         words += ["--daemonize", "no", "--logfile", directory.path + "/redis.log"]
         words += ["--bind", "127.0.0.1", "--enable-debug-command", "local"]
-        words += arguments
-        unlink(path)
-        let started = try Self.spawn(words)
+        return words + arguments
+    }
+
+    /// `started` is the server from now on; waits until it takes connections.
+    func adopt(_ started: pid_t) throws {
         running.withLock { $0 = started }
         let deadline = Deadline.after(milliseconds: Self.readyMilliseconds)
         while !canConnect() {
@@ -83,7 +92,10 @@ public final class RedisServer: @unchecked Sendable {
 
     /// Runs redis-cli against this server and returns what it printed, without the last newline.
     @discardableResult
-    public func cli(_ words: String...) throws -> String {
+    public func cli(_ words: String...) throws -> String { try cli(words: words) }
+
+    @discardableResult
+    public func cli(words: [String]) throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["redis-cli", "-s", path] + words
@@ -121,22 +133,6 @@ public final class RedisServer: @unchecked Sendable {
             defer { close(descriptor) }
             return connect(descriptor, address, length) == 0
         }
-    }
-
-    /// It inherits nothing: neither blocked signals, nor the output of the tests, which would keep
-    /// whoever reads that waiting after a crash of the tests.
-    private static func spawn(_ words: [String]) throws -> pid_t {
-        var pointers: [UnsafeMutablePointer<CChar>?] = (["env"] + words).map { strdup($0) }
-        pointers.append(nil)
-        defer { for pointer in pointers { free(pointer) } }
-        let nothing = open("/dev/null", O_RDWR | O_CLOEXEC)
-        defer { close(nothing) }
-        let pid = apusfs_spawn(
-            "/usr/bin/env", pointers, environ, [nothing, nothing, nothing], 3, false)
-        guard pid > 0 else {
-            throw StartFailure(description: "redis-server: \(String(cString: strerror(-pid)))")
-        }
-        return pid
     }
 
     /// A port that was free a moment ago.

@@ -30,11 +30,11 @@ final class Mount: @unchecked Sendable {
     /// Formats the volume if its store asks for that, with `layout` (`--codec`, `--block-size`), and
     /// mounts it.
     init(
-        store kind: Store.Kind, layout: [String], flags: [String], limitSeconds: Int,
-        existing: Store? = nil
+        store kind: Store.Kind, server: RedisServer? = nil, layout: [String], flags: [String],
+        limitSeconds: Int
     ) throws {
         let directory = try Workspace.shared.get().makeDirectory()
-        store = try existing ?? .make(kind, in: directory)
+        store = try server.map { .redis($0) } ?? .make(kind, in: directory)
         logPath = directory + "/log"
         pidPath = directory + "/pid"
         watchdog = Watchdog(pidPath: pidPath)
@@ -49,10 +49,7 @@ final class Mount: @unchecked Sendable {
         guard mkdir(path, 0o755) == 0 else { throw Errno(rawValue: errno) }
         if store.needsFormat {
             self.flags = flags
-            if existing == nil {
-                try Program.run(["format", store.source, "--volume", Self.volume] + layout)
-                    .checked()
-            }
+            try Program.run(["format", store.source, "--volume", Self.volume] + layout).checked()
         } else {
             self.flags = flags + layout
         }
@@ -147,6 +144,7 @@ final class Mount: @unchecked Sendable {
         }
         if Self.isMountPoint(path) { _ = apusfs_umount(path, Int32(APUSFS_MNT_DETACH)) }
         if let daemon, Self.isApusFS(daemon) { kill(daemon, SIGKILL) }
+        Workspace.endServers(in: URL(fileURLWithPath: path).deletingLastPathComponent().path)
         rmdir(path)
         unlink(pidPath)
     }
@@ -176,15 +174,15 @@ final class Mount: @unchecked Sendable {
     }
 }
 
-/// Runs `body` on a mount of its own, then unmounts as a user does. However it ends, nothing stays mounted.
+/// Runs `body` on a mount of its own, of a new volume on a store of its own or on `server`, then unmounts as
+/// a user does. However it ends, nothing stays mounted.
 @discardableResult
 func withMount<Result>(
-    store: Store.Kind = .redis, layout: [String] = [], flags: [String] = [],
-    limitSeconds: Int = 240,
-    _ body: (Mount) throws -> Result
+    store: Store.Kind = .redis, server: RedisServer? = nil, layout: [String] = [],
+    flags: [String] = [], limitSeconds: Int = 240, _ body: (Mount) throws -> Result
 ) throws -> Result {
     let mount = try Mount(
-        store: store, layout: layout, flags: flags, limitSeconds: limitSeconds)
+        store: store, server: server, layout: layout, flags: flags, limitSeconds: limitSeconds)
     defer { mount.cleanUp() }
     let result: Result
     do {

@@ -29,6 +29,18 @@ final class Workspace: Sendable {
         return directory
     }
 
+    /// Ends servers that a daemon has left behind: those whose working directory is in `directory`.
+    static func endServers(in directory: String) {
+        let manager = FileManager.default
+        for process in (try? manager.contentsOfDirectory(atPath: "/proc")) ?? [] {
+            guard let pid = pid_t(process),
+                let working = try? manager.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd"),
+                working.hasPrefix(directory + "/"), pid != getpid()
+            else { continue }
+            kill(pid, SIGKILL)
+        }
+    }
+
     /// Ends only what belongs to the directory: daemons by the pid files in it (if that is still an apusfs),
     /// servers by their working directory.
     private static let script = """

@@ -1,0 +1,174 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension MountTests {
+    @Suite struct MountCommandTests {
+        @Test(arguments: Store.Kind.allCases)
+        func `each kind of source mounts, keeps files and unmounts`(kind: Store.Kind) throws {
+            try withMount(store: kind) { mount in
+                let bytes = Bytes.pattern(400_000, seed: 1)
+                try SystemCall.mkdir(mount.path + "/directory")
+                try SystemCall.writeFile(mount.path + "/directory/file", bytes)
+                #expect(try SystemCall.readFile(mount.path + "/directory/file") == bytes)
+                try mount.remount()
+                if kind == .memory {
+                    #expect(try Listing.names(mount.path) == [".", ".."])
+                } else {
+                    #expect(try SystemCall.readFile(mount.path + "/directory/file") == bytes)
+                }
+            }
+        }
+
+        @Test func `over TCP, in a database of its own`() throws {
+            let server = try RedisServer(tcp: true)
+            let port = try #require(server.port)
+            let place = try TemporaryDirectory()
+            let source = "redis://127.0.0.1:\(port)/5"
+            try Program.run(["format", source]).checked()
+            try Program.run(["mount", source, place.path]).checked()
+            defer { _ = try? Program.run(["umount", "--lazy", "--force", place.path]) }
+            let bytes = Bytes.pattern(3_000_000, seed: 1)
+            try SystemCall.writeFile(place.path + "/file", bytes)
+            try Program.run(["umount", place.path]).checked()
+            try Program.run(["mount", source, place.path]).checked()
+            #expect(try SystemCall.readFile(place.path + "/file") == bytes)
+            try Program.run(["umount", place.path]).checked()
+            #expect(try server.keys() == [], "database 0 stays empty")
+            #expect(try server.cli("-n", "5", "EXISTS", "{apusfs}") == "1")
+        }
+
+        @Test func `options behind -o mean what fstab writes`() throws {
+            try withMount(
+                store: .memory,
+                flags: [
+                    "-o",
+                    "rw,_netdev,nofail,noatime,cache_size=16M,x-systemd.automount,fsname=mine",
+                ]
+            ) { mount in
+                let line = try mountsLine(mount.path)
+                #expect(line.hasPrefix("mine "))
+                #expect(line.contains(" fuse.apusfs rw"))
+                try SystemCall.writeFile(mount.path + "/file", "text")
+                try SystemCall.setTimes(mount.path + "/file", access: (5, 0), modification: (9, 0))
+                _ = try SystemCall.readFile(mount.path + "/file")
+                #expect(try SystemCall.stat(mount.path + "/file").accessTime.seconds == 5)
+            }
+        }
+
+        @Test func `mount(8) finds the helper and passes it what fstab says`() throws {
+            let files = try TemporaryDirectory()
+            // In a mount namespace of its own, with the helper laid over /sbin; umount there, too.
+            let script = """
+                set -e
+                mkdir "$2/sbin" "$2/mnt"
+                ln -s "$1" "$2/sbin/mount.$3"
+                mount -t overlay overlay -o "lowerdir=$2/sbin:/usr/sbin" /usr/sbin
+                if [ "$3" = apusfs ]; then type=apusfs; else type=fuse.apusfs; fi
+                mount -t "$type" memory: "$2/mnt" -o ro,noatime,_netdev,cache-size=16M
+                grep " $2/mnt fuse.apusfs" /proc/self/mounts
+                umount "$2/mnt"
+                """
+            for helper in ["apusfs", "fuse.apusfs"] {
+                let directory = "\(files.path)/\(helper)"
+                try SystemCall.mkdir(directory)
+                let run = try ProgramRun.run([
+                    "unshare", "--mount", "sh", "-c", script, "sh", Program.path, directory, helper,
+                ]).checked()
+                #expect(run.output.contains("fuse.apusfs ro"))
+            }
+        }
+
+        @Test func `in the foreground it ends with a signal, unmounted, with status 0`() throws {
+            let files = try TemporaryDirectory()
+            let script = """
+                "$1" mount "file:$2/store" "$2/mnt" --foreground & process=$!
+                until mountpoint -q "$2/mnt"; do kill -0 $process || exit 9; done
+                echo text > "$2/mnt/file"
+                kill -TERM $process
+                wait $process
+                status=$?
+                mountpoint -q "$2/mnt" && exit 8
+                exit $status
+                """
+            try SystemCall.mkdir(files.path + "/mnt")
+            try ProgramRun.run(["bash", "-c", script, "bash", Program.path, files.path]).checked()
+            try ProgramRun.run([
+                Program.path, "mount", "file:\(files.path)/store", files.path + "/mnt",
+            ]).checked()
+            defer { _ = try? Program.run(["umount", "--lazy", "--force", files.path + "/mnt"]) }
+            #expect(try SystemCall.readFile(files.path + "/mnt/file") == Array("text\n".utf8))
+            try Program.run(["umount", files.path + "/mnt"]).checked()
+        }
+
+        @Test func `umount(8) and fusermount3 store everything, too`() throws {
+            try withMount { mount in
+                for (index, words) in [["umount"], ["fusermount3", "-u"]].enumerated() {
+                    let daemon = try #require(mount.daemon)
+                    let bytes = Bytes.pattern(2_000_000, seed: UInt64(index))
+                    try SystemCall.writeFile(mount.path + "/file", bytes)
+                    try ProgramRun.run(words + [mount.path]).checked()
+                    #expect(Polling.wait(limitSeconds: 30) { !Mount.isRunning(daemon) })
+                    try mount.mount()
+                    #expect(try SystemCall.readFile(mount.path + "/file") == bytes)
+                }
+            }
+        }
+
+        @Test func `a user without rights mounts on a directory of theirs, and without a source`()
+            throws
+        {
+            let files = try TemporaryDirectory()
+            try SystemCall.chmod(files.path, 0o777)
+            // As nobody, since fusermount3 wants a user with a name.
+            // /dev/fuse is open to all on an ordinary machine; here perhaps not.
+            let opening = """
+                mknod -m 666 "$2/fuse" c 10 229 && mount --bind "$2/fuse" /dev/fuse
+                exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "$3" sh "$1" "$2"
+                """
+            let script = """
+                set -e
+                cd "$2" && mkdir mnt data
+                "$1" mount mnt
+                echo text > mnt/file
+                ls -ln mnt/file
+                "$1" umount mnt
+                "$1" mount mnt
+                cat mnt/file
+                "$1" umount mnt
+                "$1" mount memory: /usr 2>&1 && exit 7
+                true
+                """
+            let program = files.path + "/apusfs"
+            try ProgramRun.run(["cp", Program.path, program]).checked()
+            let run = try ProgramRun.run(
+                [
+                    "unshare", "--mount", "sh", "-c", opening, "sh", program, files.path, script,
+                ], environment: ["XDG_DATA_HOME": files.path + "/data", "HOME": files.path]
+            ).checked()
+            #expect(run.output.contains(" 65534 65534 "))
+            #expect(run.output.contains("\ntext\n"))
+            #expect(run.output.contains("/usr: not empty") || run.output.contains("may not"))
+        }
+
+        @Test func `status lists the mount, and version names the allocator`() throws {
+            try withMount(store: .file) { mount in
+                let list = try Program.run(["status", "--json"]).checked().output
+                _ = try JSONSerialization.jsonObject(with: Data(list.utf8))
+                #expect(list.contains(mount.path))
+                let report = try Program.run(["status", mount.path]).checked().output
+                #expect(report.contains(mount.path))
+                #expect(report.contains("124 KiB"))
+            }
+            #expect(
+                try Program.run(["version"]).checked().output.contains("allocator: jemalloc 5."))
+            #expect(try Program.run(["--version"]).checked().output.hasPrefix("apusfs "))
+        }
+
+        private func mountsLine(_ path: String) throws -> Substring {
+            let mounts = String(
+                decoding: try SystemCall.readFile("/proc/self/mounts"), as: UTF8.self)
+            return try #require(mounts.split(separator: "\n").first { $0.contains(" \(path) ") })
+        }
+    }
+}

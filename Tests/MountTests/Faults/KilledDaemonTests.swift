@@ -1,0 +1,105 @@
+import Glibc
+import Primitives
+import TestSupport
+import Testing
+
+extension MountTests {
+    /// The daemon goes away under its mount.
+    @Suite struct KilledDaemonTests {
+        @Test func `a dead mount point answers ENOTCONN, and mounting again recovers it`() throws {
+            try withMount { mount in
+                let synced = Bytes.pattern(700_000, seed: 1)
+                let file = try Descriptor(mount.path + "/synced", O_RDWR | O_CREAT)
+                try file.writeAll(synced)
+                try file.sync()
+                try SystemCall.writeFile(mount.path + "/closed", synced)
+                try SystemCall.mkdir(mount.path + "/directory")
+                let nameless = try Descriptor(mount.path + "/nameless", O_RDWR | O_CREAT)
+                try nameless.writeAll(synced)
+                try SystemCall.unlink(mount.path + "/nameless")
+                try mount.killDaemon()
+                #expect(throws: Errno(rawValue: ENOTCONN)) { try SystemCall.stat(mount.path) }
+                #expect(throws: Errno(rawValue: ENOTCONN)) { try file.sync() }
+
+                try mount.mount()
+                #expect(try SystemCall.readFile(mount.path + "/synced") == synced)
+                #expect(try SystemCall.readFile(mount.path + "/closed") == synced)
+                #expect(
+                    try Listing.names(mount.path) == [".", "..", "closed", "directory", "synced"])
+            }
+        }
+
+        @Test func `umount takes a dead mount point away`() throws {
+            try withMount { mount in
+                try SystemCall.writeFile(mount.path + "/file", "text")
+                try mount.killDaemon()
+                try mount.unmount()
+                #expect(try Listing.names(mount.path) == [".", ".."])
+                try mount.mount()
+                #expect(try SystemCall.readFile(mount.path + "/file") == Array("text".utf8))
+            }
+        }
+
+        @Test
+        func `killed while four writers are at work, the volume mounts and holds what was synced`()
+            throws
+        {
+            try withMount { mount in
+                for round in 0..<3 {
+                    let writers = (0..<4).map { SyncedWriter("\(mount.path)/\(round)-\($0)") }
+                    let isUnderWay = Polling.wait(limitSeconds: 60) {
+                        writers.allSatisfy { $0.syncedCount >= 5 }
+                    }
+                    #expect(isUnderWay)
+                    try mount.killDaemon()
+                    let counts = writers.map { $0.join() }
+                    try mount.mount()
+                    for (number, count) in counts.enumerated() {
+                        let bytes = try SystemCall.readFile("\(mount.path)/\(round)-\(number)")
+                        #expect(bytes.count >= count * SyncedWriter.record.count)
+                        let isIntact = stride(
+                            from: 0, to: count * SyncedWriter.record.count,
+                            by: SyncedWriter.record.count
+                        )
+                        .allSatisfy {
+                            Array(bytes[$0..<$0 + SyncedWriter.record.count]) == SyncedWriter.record
+                        }
+                        #expect(isIntact, "round \(round), writer \(number), \(count) records")
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A thread that appends records to a file and syncs each, until the mount dies.
+private final class SyncedWriter: Sendable {
+    static let record = Bytes.pattern(9_001, seed: 42)
+
+    private let synced = Locked(0)
+    private let thread = Locked<WorkerThread?>(nil)
+
+    init(_ path: String) {
+        let started = WorkerThread(name: "writer") { [self] in
+            do throws(Errno) {
+                let file = try Descriptor(path, O_WRONLY | O_CREAT | O_APPEND)
+                while true {
+                    try file.writeAll(Self.record)
+                    try file.sync()
+                    synced.withLock { $0 += 1 }
+                }
+            } catch {
+                // The mount died, which is what this waits for.
+            }
+        }
+        thread.withLock { $0 = started }
+    }
+
+    var syncedCount: Int { synced.withLock { $0 } }
+
+    /// Waits for the end; how many records were synced.
+    func join() -> Int {
+        thread.withLock { $0 }?.join()
+        return syncedCount
+    }
+}
