@@ -58,22 +58,30 @@ extension VolumeStore {
             ])
     }
 
-    /// Reads and judges the superblock; changes nothing.
+    /// Reads and judges the superblock and that there is a root directory; changes nothing.
     public static func readSettings(
         _ store: any KeyValueStore, name: VolumeName
     ) throws(VolumeError) -> VolumeSettings {
         let schema = Schema(name)
         let answers: [ReadAnswer]
         do throws(StoreError) {
-            answers = try store.read([.fields(key: schema.volume, VolumeSettings.fields)])
+            answers = try store.read([
+                .fields(key: schema.volume, VolumeSettings.fields),
+                .fields(key: schema.inode(.root), [Field.mode]),
+            ])
         } catch {
-            if error == .wrongKind { throw .damaged("{\(name)} is no hash") }
+            if error == .wrongKind { throw .damaged("{\(name)} or {\(name)}i1 is no hash") }
             throw .store(error)
         }
-        guard answers.count == 1, case .values(let values) = answers[0],
-            values.count == VolumeSettings.fields.count
+        guard answers.count == 2, case .values(let values) = answers[0],
+            values.count == VolumeSettings.fields.count, case .values(let root) = answers[1],
+            root.count == 1
         else { throw .store(.protocolViolation("unexpected answer about a volume")) }
-        return try VolumeSettings(parsing: values, name: name)
+        let settings = try VolumeSettings(parsing: values, name: name)
+        guard let mode = root[0], let bits = UInt64(decimal: mode).flatMap({ UInt32(exactly: $0) }),
+            FileKind(mode: bits) == .directory
+        else { throw .damaged("{\(name)}i1 is no directory") }
+        return settings
     }
 
     /// Changes how blocks are compressed that are stored by mounts from now on.
