@@ -115,42 +115,6 @@ extension MountTests {
             }
         }
 
-        @Test func `a user without rights mounts on a directory of theirs, and without a source`()
-            throws
-        {
-            let files = try TemporaryDirectory()
-            try SystemCall.chmod(files.path, 0o777)
-            // As nobody, since fusermount3 wants a user with a name.
-            // /dev/fuse is open to all on an ordinary machine; here perhaps not.
-            let opening = """
-                mknod -m 666 "$2/fuse" c 10 229 && mount --bind "$2/fuse" /dev/fuse
-                exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "$3" sh "$1" "$2"
-                """
-            let script = """
-                set -e
-                cd "$2" && mkdir mnt data
-                "$1" mount mnt
-                echo text > mnt/file
-                ls -ln mnt/file
-                "$1" umount mnt
-                "$1" mount mnt
-                cat mnt/file
-                "$1" umount mnt
-                "$1" mount memory: /usr 2>&1 && exit 7
-                true
-                """
-            let program = files.path + "/apusfs"
-            try ProgramRun.run(["cp", Program.path, program]).checked()
-            let run = try ProgramRun.run(
-                [
-                    "unshare", "--mount", "sh", "-c", opening, "sh", program, files.path, script,
-                ], environment: ["XDG_DATA_HOME": files.path + "/data", "HOME": files.path]
-            ).checked()
-            #expect(run.output.contains(" 65534 65534 "))
-            #expect(run.output.contains("\ntext\n"))
-            #expect(run.output.contains("/usr: not empty") || run.output.contains("may not"))
-        }
-
         @Test func `status lists the mount, and version names the allocator`() throws {
             try withMount(store: .file) { mount in
                 let list = try Program.run(["status", "--json"]).checked().output
