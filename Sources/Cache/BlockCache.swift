@@ -122,6 +122,14 @@ public final class BlockCache: @unchecked Sendable {
     /// The same of one inode.
     public func dirtyBytes(of owner: InodeID) -> Int { owners.dirtyBytes(of: owner) }
 
+    /// How many blocks of one inode hold bytes that the store does not have yet.
+    public func dirtyBlockCount(of owner: InodeID) -> Int { owners.dirtyBlockCount(of: owner) }
+
+    /// The indexes of those blocks, ascending.
+    public func dirtyBlockIndexes(of owner: InodeID) -> [UInt64] {
+        owners.dirtyBlocks(of: owner).map(\.index.rawValue).sorted()
+    }
+
     /// Block memory in use.
     public var usedBytes: Int { pool.usedCount * settings.blockSize.bytes }
 

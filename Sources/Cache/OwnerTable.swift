@@ -49,6 +49,11 @@ final class OwnerTable: @unchecked Sendable {
         parts[part(of: owner)].withLock { $0[owner]?.dirtyBytes ?? 0 }
     }
 
+    /// How many blocks of the owner are dirty or taken.
+    func dirtyBlockCount(of owner: InodeID) -> Int {
+        parts[part(of: owner)].withLock { $0[owner]?.blocks.count ?? 0 }
+    }
+
     /// `nil` when nothing of the owner is dirty.
     func successes(of owner: InodeID) -> UInt64? {
         parts[part(of: owner)].withLock { owners in
@@ -114,7 +119,7 @@ final class OwnerTable: @unchecked Sendable {
         } ?? false
     }
 
-    /// The dirty blocks of an owner whose flush right the caller holds.
+    /// The blocks of an owner that are dirty or taken: exact for who holds the flush right.
     func dirtyBlocks(of owner: InodeID) -> [BlockAddress] {
         parts[part(of: owner)].withLock { Array($0[owner]?.blocks ?? []) }
     }

@@ -103,6 +103,8 @@ extension OperationTable {
         table.lseek = { request, inode, offset, whence, file in
             handle(request) { server, request throws(Errno) in
                 guard let file else { throw .invalid }
+                // Before the start there is neither data nor hole: ENXIO, as on other filesystems.
+                guard offset >= 0 else { throw .noSuchDevice }
                 let found = try server.fileSystem.lseek(
                     request.caller, inode: InodeID(inode), handle: HandleID(file.pointee.fh),
                     offset: FileOffset(signed: offset), whence: SeekWhence(whence))

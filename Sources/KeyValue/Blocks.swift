@@ -74,6 +74,10 @@ public struct BlockWrite: @unchecked Sendable {
         /// absent), or if it is that already; otherwise it is a conflict. The payload is staged under a
         /// neighbour key.
         case replaceMatching(header: InlineBlockHeader, expected: InlineBlockHeader?)
+        /// The block becomes what the block `source` is, header and payload, whatever it was; its bytes
+        /// do not leave the store. An absent source is a conflict and changes nothing. The payload of the
+        /// write is empty.
+        case copy(source: Bytes)
     }
 
     public var key: Bytes
@@ -94,7 +98,7 @@ public struct StoreOutcome: Hashable, Sendable {
         /// `created` says whether the block was absent before, where the store could tell for nothing
         /// (`patchMatching`, `replaceMatching`); `nil` where it could not.
         case stored(created: Bool?)
-        /// The block was not what the write expects; nothing of it was stored.
+        /// The block (of a copy: its source) was not what the write expects; nothing of it was stored.
         case conflict
     }
 

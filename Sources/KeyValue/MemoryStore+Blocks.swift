@@ -23,6 +23,10 @@ extension MemoryStore {
         var results: [StoreOutcome.Write] = []
         results.reserveCapacity(writes.count)
         for write in writes {
+            if case .copy(let source) = write.kind {
+                results.append(try copy(source, to: write.key))
+                continue
+            }
             results.append(
                 try shards.withKey(write.key) { () throws(StoreError) in try carryOut(write) })
         }
@@ -36,6 +40,19 @@ extension MemoryStore {
         guard !keys.isEmpty else { return }
         try beginTrip()
         for key in keys { shards.withKey(key) { shards.remove(key) } }
+    }
+
+    /// The two keys are locked one after the other: nobody relies on both at once.
+    private func copy(
+        _ source: Bytes, to key: Bytes
+    ) throws(StoreError) -> StoreOutcome.Write {
+        if isFull { throw .outOfMemory }
+        let found = try shards.withKey(source) { () throws(StoreError) in
+            try shards.string(source)?.bytes
+        }
+        guard let found else { return .conflict }
+        shards.withKey(key) { shards.put(key, .string(StoredString(found))) }
+        return .stored(created: nil)
     }
 
     private func carryOut(_ write: BlockWrite) throws(StoreError) -> StoreOutcome.Write {
@@ -61,6 +78,7 @@ extension MemoryStore {
             guard isExpected || isDone else { return .conflict }
             if !isDone { replace(write, header) }
             return .stored(created: expected == nil)
+        case .copy: preconditionFailure("a copy looks at two keys: it has a function of its own")
         }
     }
 

@@ -114,7 +114,12 @@ extension RedisStore {
                 results.append(.stored(created: nil))
                 continue
             }
-            switch try replies[position - 1].integer() {
+            let answer = try replies[position - 1].integer()
+            if case .copy = write.kind {
+                results.append(answer == 0 ? .conflict : .stored(created: nil))
+                continue
+            }
+            switch answer {
             case 0: results.append(.conflict)
             case 1: results.append(.stored(created: false))
             case 2: results.append(.stored(created: true))
@@ -140,7 +145,7 @@ extension BlockWrite {
     var isConditional: Bool {
         switch kind {
         case .replace, .patch: false
-        case .patchMatching, .replaceMatching: true
+        case .patchMatching, .replaceMatching, .copy: true
         }
     }
 
@@ -149,7 +154,7 @@ extension BlockWrite {
     /// How many commands it becomes; the reply to the last one says what became of it.
     fileprivate var commandCount: Int {
         switch kind {
-        case .replace, .patch, .patchMatching: 1
+        case .replace, .patch, .patchMatching, .copy: 1
         case .replaceMatching: 2
         }
     }
@@ -158,7 +163,7 @@ extension BlockWrite {
     fileprivate var patchedKey: Bytes? {
         switch kind {
         case .patch: key
-        case .replace, .patchMatching, .replaceMatching: nil
+        case .replace, .patchMatching, .replaceMatching, .copy: nil
         }
     }
 }
@@ -188,6 +193,12 @@ extension CommandBuffer {
             add(comparing)
             add(BlockHeader.byteCount + offset)
             add(nil, payload: write.payload)
+        case .copy(let source):
+            // Both keys on one server: across the slots of a cluster Redis copies nothing.
+            begin("COPY", arguments: 4)
+            add(source)
+            add(write.key)
+            add("REPLACE")
         case .replaceMatching(let header, let expected):
             let staged = Self.stagedKey(of: write.key)
             begin("SET", arguments: 3)

@@ -114,6 +114,13 @@ extension InodeState.Facts {
         pending.changeTime = time
     }
 
+    /// Something but the contents changed at `time`, which a flush will say.
+    mutating func noteStatusChange(at time: Timestamp) {
+        isDirty = true
+        record.changeTime = time
+        pending.changeTime = time
+    }
+
     /// What a write does to setuid and setgid: the latter only where the group may execute
     /// (chmod(2), inode(7)).
     mutating func clearPrivileges() {
@@ -144,9 +151,11 @@ extension InodeRecord {
         return kept
     }
 
-    /// What stat(2) shows.
-    func attributes(blockSize: BlockSize) -> Attributes {
-        let storedBytes = storedBlocks.multipliedReportingOverflow(by: UInt64(blockSize.bytes))
+    /// What stat(2) shows. `dirtyBlocks` are counted as if they were new ones: exact for a file without
+    /// holes, and for any file once it is flushed.
+    func attributes(blockSize: BlockSize, dirtyBlocks: Int) -> Attributes {
+        let storedBytes = (storedBlocks + UInt64(dirtyBlocks)).multipliedReportingOverflow(
+            by: UInt64(blockSize.bytes))
         let roundedSize = size > UInt64(Int64.max) - 4_096 ? size : (size + 4_095) & ~4_095
         let shownSize: UInt64 =
             switch kind {

@@ -1,3 +1,4 @@
+import Cache
 public import FileSystem
 public import Primitives
 import VolumeStore
@@ -86,8 +87,15 @@ extension VolumeFileSystem {
 
     func attributesAnswer(_ state: InodeState) -> AttributesAnswer {
         AttributesAnswer(
-            attributes: state.record.attributes(blockSize: blockSize),
+            attributes: attributes(of: state),
             timeoutSeconds: options.attributeTimeoutSeconds)
+    }
+
+    /// What stat(2) shows of an inode.
+    func attributes(of state: InodeState) -> Attributes {
+        let (record, isDirty) = state.withFacts { ($0.record, $0.isDirty) }
+        return record.attributes(
+            blockSize: blockSize, dirtyBlocks: isDirty ? cache.dirtyBlockCount(of: state.id) : 0)
     }
 
     public func statfs(_ caller: Caller, inode: InodeID) throws(Errno) -> VolumeStatistics {

@@ -147,7 +147,7 @@ extension VolumeFileSystem {
 
     func answer(_ state: InodeState) -> EntryAnswer {
         EntryAnswer(
-            attributes: state.record.attributes(blockSize: blockSize),
+            attributes: attributes(of: state),
             entryTimeoutSeconds: options.entryTimeoutSeconds,
             attributesTimeoutSeconds: options.attributeTimeoutSeconds)
     }

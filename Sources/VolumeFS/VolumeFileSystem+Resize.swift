@@ -20,7 +20,8 @@ extension VolumeFileSystem {
         }
     }
 
-    private func resizeHoldingStripes(
+    /// The same for a caller that holds both of the inode's stripes exclusively.
+    func resizeHoldingStripes(
         _ state: InodeState, to size: UInt64, clearsPrivileges: Bool
     ) throws(Errno) {
         // What stays of the file must be in the store before a size says that it is there. Nothing

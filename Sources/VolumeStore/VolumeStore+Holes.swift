@@ -22,6 +22,29 @@ extension VolumeStore {
         return result
     }
 
+    /// The first block of `range` that is stored, or with `isStored` false the first one that is not;
+    /// `nil` when there is none. A trip for each 4,096 blocks looked at, and none for what was never
+    /// allocated.
+    public func firstBlock(
+        of record: InodeRecord, in range: Range<UInt64>, isStored: Bool
+    ) throws(Errno) -> UInt64? {
+        var next = range.lowerBound
+        // Most answers are near, so the first look is short.
+        var windowLength: UInt64 = 64
+        for part in try existingParts(refreshed(record), range) {
+            if !isStored, part.lowerBound > next { return next }
+            next = part.lowerBound
+            while next < part.upperBound {
+                let end = min(part.upperBound, next + windowLength)
+                let found = try storedBlockIndexes(record.data, in: next..<end)
+                if let index = found.firstIndex(of: isStored) { return next + UInt64(index) }
+                next = end
+                windowLength = Self.existencePerTrip
+            }
+        }
+        return !isStored && next < range.upperBound ? next : nil
+    }
+
     /// How many blocks of a range are stored. Of a range that is too long to be asked for, an upper
     /// bound.
     func countExisting(_ data: DataID, _ range: Range<UInt64>) throws(Errno) -> UInt64 {

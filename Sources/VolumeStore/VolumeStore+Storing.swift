@@ -138,7 +138,7 @@ extension VolumeStore {
         throw tooManyRounds("merging blocks")
     }
 
-    private func storeBlocks(
+    func storeBlocks(
         _ writes: [BlockWrite], _ batch: (conditions: [Condition], mutations: [Mutation])
     ) throws(Errno) -> StoreOutcome {
         try translated { () throws(StoreError) in
@@ -172,16 +172,7 @@ extension VolumeStore {
                     key: schema.volume, field: Field.sessionEpoch, value: Bytes(decimal: loneEpoch))
             )
         }
-        var mutations: [Mutation] = []
-        if let size = job.newSize {
-            mutations.append(.raise(key: key, field: Field.size, to: Int64(clamping: size)))
-        }
-        if let pairs = job.commit?.exactFields, !pairs.isEmpty {
-            mutations.append(.setFields(key: key, pairs))
-        }
-        if let time = job.commit?.changeTime {
-            mutations.append(.raise(key: key, field: Field.changeTime, to: time.nanoseconds))
-        }
+        var mutations = sizeMutations(job.inode, size: job.newSize, job.commit)
         mutations += countStored(job.inode, by: job.assumedCreations)
         if let next = Allocation.ahead(of: job.changes, entry) {
             conditions.append(.fieldAbsent(key: key, field: Field.dense))
@@ -189,6 +180,22 @@ extension VolumeStore {
         }
         mutations.append(publish(job.announcements))
         return (conditions, mutations)
+    }
+
+    /// What stored blocks bring to their inode, but for the count of blocks.
+    func sizeMutations(_ inode: InodeID, size: UInt64?, _ commit: SizeCommit?) -> [Mutation] {
+        let key = schema.inode(inode)
+        var mutations: [Mutation] = []
+        if let size {
+            mutations.append(.raise(key: key, field: Field.size, to: Int64(clamping: size)))
+        }
+        if let pairs = commit?.exactFields, !pairs.isEmpty {
+            mutations.append(.setFields(key: key, pairs))
+        }
+        if let time = commit?.changeTime {
+            mutations.append(.raise(key: key, field: Field.changeTime, to: time.nanoseconds))
+        }
+        return mutations
     }
 
     /// Counts blocks that came to be stored (or were dropped) in the inode and in the volume.

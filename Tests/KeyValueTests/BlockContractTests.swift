@@ -313,4 +313,39 @@ import Testing
             try store.store.read([.existence(keys: ["s", "h", "z", "kept"].map(bytes))])
                 == [.existing([false, false, false, true])])
     }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a copied block is its source, header and all, and stays so when that changes`(
+        kind: StoreKind
+    ) throws {
+        let store = try kind.make()
+        let other = bytes("V/b{8/3}")
+        _ = try write(store, .replace(header: packed), everyByte(count: 40_000))
+        _ = try write(store, .replace(header: raw), everyByte(count: 5), key: other)
+        let before = store.store.roundTrips
+        #expect(try write(store, .copy(source: key), [], key: other) == .stored(created: nil))
+        #expect(store.store.roundTrips == before + 1)
+        _ = try write(store, .patch(offset: 0), [9, 9, 9])
+        #expect(try store.value(other) == packed.bytes + everyByte(count: 40_000))
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a copy of an absent block is a conflict, changes nothing and stops the batch`(
+        kind: StoreKind
+    ) throws {
+        let store = try kind.make()
+        let there = bytes("V/b{8/3}")
+        _ = try write(store, .replace(header: raw), [1, 2, 3], key: there)
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        let outcome = try store.store.store(
+            [
+                BlockWrite(key: there, kind: .copy(source: bytes("V/b{9/9}")), payload: nothing),
+                BlockWrite(key: key, kind: .copy(source: there), payload: nothing),
+            ], then: Batch(mutations: [.set(key: bytes("mark"), value: [1])]))
+        #expect(outcome.writes == [.conflict, .stored(created: nil)])
+        #expect(outcome.batch == nil)
+        #expect(try store.value(there) == raw.bytes + [1, 2, 3])
+        #expect(try store.value(key) == raw.bytes + [1, 2, 3])
+        #expect(try store.value(bytes("mark")) == nil)
+    }
 }

@@ -80,13 +80,16 @@ struct DataModel {
     mutating func step(_ random: inout SeededRandom) throws {
         steps += 1
         let index = Int.random(in: 0..<files.count, using: &random)
-        switch Int.random(in: 0..<100, using: &random) {
+        switch Int.random(in: 0..<114, using: &random) {
         case 0..<45: try write(index, &random)
         case 45..<70: try readSome(index, &random)
         case 70..<80: try truncate(index, &random)
         case 80..<88: try harness.volume.fsync(files[index].inode, files[index].handle)
         case 88..<96: try reopen(index)
         case 96..<98: try checkSize(index)
+        case 98..<104: try allocate(index, &random)
+        case 104..<109: try copy(to: index, &random)
+        case 109..<112: try checkHoles(index)
         default:
             try harness.remount()
             try reopenAll()
@@ -140,6 +143,67 @@ struct DataModel {
         } else {
             let missing = size - files[index].bytes.count
             files[index].bytes.append(contentsOf: repeatElement(0, count: missing))
+        }
+    }
+
+    /// Punches, clears or preallocates a range.
+    private mutating func allocate(_ index: Int, _ random: inout SeededRandom) throws {
+        let offset = Int.random(in: 0..<maximumSize(), using: &random)
+        let count = Int.random(in: 1...2 * blockBytes, using: &random)
+        let mode = [0, 1, 3, 16, 17].randomElement(using: &random) ?? 0
+        try harness.volume.allocate(
+            files[index].inode, files[index].handle, mode: Int32(mode), at: UInt64(offset),
+            count: UInt64(count))
+        if mode == 0 || mode == 16 { grow(index, to: offset + count) }
+        let end = min(offset + count, files[index].bytes.count)
+        if mode > 1, offset < end {
+            files[index].bytes.replaceSubrange(
+                offset..<end, with: repeatElement(0, count: end - offset))
+        }
+    }
+
+    private mutating func grow(_ index: Int, to size: Int) {
+        let missing = size - files[index].bytes.count
+        if missing > 0 { files[index].bytes.append(contentsOf: repeatElement(0, count: missing)) }
+    }
+
+    /// Copies from another file; half of the time to where it stood, in blocks.
+    private mutating func copy(to index: Int, _ random: inout SeededRandom) throws {
+        let source = (index + 1) % files.count
+        let offset = Int.random(in: 0..<maximumSize(), using: &random)
+        let isAligned = Bool.random(using: &random)
+        let target = isAligned ? offset : Int.random(in: 0..<maximumSize(), using: &random)
+        let count = Int.random(in: 1...3 * blockBytes, using: &random)
+        let copied = try harness.volume.copy(
+            (files[source].inode, files[source].handle, UInt64(offset)),
+            (files[index].inode, files[index].handle, UInt64(target)), count: UInt64(count))
+        let bytes = files[source].bytes.dropFirst(offset).prefix(count)
+        guard copied <= bytes.count, copied > 0 || bytes.isEmpty else {
+            throw Mismatch(description: "copied \(copied) of \(bytes.count) bytes")
+        }
+        guard copied > 0 else { return }
+        grow(index, to: target + copied)
+        files[index].bytes.replaceSubrange(
+            target..<target + copied, with: bytes.prefix(copied))
+    }
+
+    /// What is said to be a hole must be zeros, and `st_blocks` no more than the file can have.
+    private func checkHoles(_ index: Int) throws {
+        let file = files[index]
+        var position: UInt64 = 0
+        while position < file.bytes.count {
+            let hole = try harness.volume.seek(.hole, file.inode, file.handle, from: position)
+            guard let hole, hole < file.bytes.count else { break }
+            let data = try harness.volume.seek(.data, file.inode, file.handle, from: hole)
+            let end = Int(data ?? UInt64(file.bytes.count))
+            guard file.bytes[Int(hole)..<end].allSatisfy({ $0 == 0 }) else {
+                throw Mismatch(description: "a hole from \(hole) to \(end) with bytes in it")
+            }
+            position = UInt64(end)
+        }
+        let attributes = try harness.volume.attributes(file.inode)
+        guard attributes.storedSectors * 512 <= file.bytes.count + 4_095 else {
+            throw Mismatch(description: "\(attributes.storedSectors) sectors")
         }
     }
 

@@ -239,6 +239,44 @@ extension VolumeFileSystem {
         _ = try setattr(Self.someone, inode: inode, changes: changes, handle: nil)
     }
 
+    /// fallocate(2) as root.
+    func allocate(
+        _ inode: InodeID, _ handle: HandleID, mode: Int32, at offset: UInt64, count: UInt64
+    ) throws {
+        try fallocate(
+            Self.someone, inode: inode, handle: handle, mode: mode, offset: FileOffset(offset),
+            length: count)
+    }
+
+    /// copy_file_range(2), once.
+    func copy(
+        _ from: (inode: InodeID, handle: HandleID, offset: UInt64),
+        _ to: (inode: InodeID, handle: HandleID, offset: UInt64), count: UInt64
+    ) throws -> Int {
+        Int(
+            try copyFileRange(
+                Self.someone,
+                from: FileRangeStart(
+                    inode: from.inode, handle: from.handle, offset: FileOffset(from.offset)),
+                to: FileRangeStart(
+                    inode: to.inode, handle: to.handle, offset: FileOffset(to.offset)),
+                length: count))
+    }
+
+    /// SEEK_DATA or SEEK_HOLE; `nil` for ENXIO.
+    func seek(
+        _ whence: SeekWhence, _ inode: InodeID, _ handle: HandleID, from offset: UInt64
+    ) throws -> UInt64? {
+        do throws(Errno) {
+            return try lseek(
+                Self.someone, inode: inode, handle: handle, offset: FileOffset(offset),
+                whence: whence
+            ).bytes
+        } catch .noSuchDevice {
+            return nil
+        }
+    }
+
     func fsync(_ inode: InodeID, _ handle: HandleID) throws {
         try fsync(Self.someone, inode: inode, handle: handle, dataOnly: false)
     }

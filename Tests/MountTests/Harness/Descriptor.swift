@@ -78,4 +78,37 @@ final class Descriptor {
     }
 
     func chmod(_ mode: mode_t) throws(Errno) { try SystemCall.check(fchmod(raw, mode)) }
+
+    /// fallocate(2).
+    func allocate(_ mode: AllocationMode, at offset: Int, count: Int) throws(Errno) {
+        try SystemCall.checkError(
+            apusfs_fallocate(raw, mode.rawValue, Int64(offset), Int64(count)))
+    }
+
+    /// One copy_file_range(2) from another file into this one.
+    func copy(
+        from source: Descriptor, at offset: Int, to target: Int, count: Int
+    ) throws(Errno) -> Int {
+        try SystemCall.checkResult(
+            apusfs_copy_file_range(source.raw, Int64(offset), raw, Int64(target), count))
+    }
+
+    /// SEEK_DATA of lseek(2).
+    func seekData(_ offset: Int) throws(Errno) -> Int {
+        try SystemCall.checkResult(Int(apusfs_seek_data(raw, Int64(offset))))
+    }
+
+    /// SEEK_HOLE of lseek(2).
+    func seekHole(_ offset: Int) throws(Errno) -> Int {
+        try SystemCall.checkResult(Int(apusfs_seek_hole(raw, Int64(offset))))
+    }
+}
+
+/// The mode of fallocate(2).
+struct AllocationMode: OptionSet {
+    let rawValue: Int32
+
+    static let keepSize = AllocationMode(rawValue: Int32(APUSFS_FALLOC_KEEP_SIZE))
+    static let punchHole = AllocationMode(rawValue: Int32(APUSFS_FALLOC_PUNCH_HOLE))
+    static let zeroRange = AllocationMode(rawValue: Int32(APUSFS_FALLOC_ZERO_RANGE))
 }

@@ -33,6 +33,10 @@ enum SystemCall {
         try check(Glibc.mknod(path, mode, device))
     }
 
+    static func mkfifo(_ path: String, _ mode: mode_t = 0o644) throws(Errno) {
+        try check(Glibc.mkfifo(path, mode))
+    }
+
     static func rename(_ from: String, _ to: String) throws(Errno) {
         try check(Glibc.rename(from, to))
     }

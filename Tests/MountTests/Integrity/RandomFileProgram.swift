@@ -44,7 +44,7 @@ struct RandomFileProgram {
     /// One operation; what disagrees with the model, if anything does.
     mutating func step() throws(Errno) -> String? {
         let index = Int(random.next() % UInt64(Self.fileCount))
-        switch random.next() % 16 {
+        switch random.next() % 19 {
         case 0...5: try write(index)
         case 6...9: return try read(index)
         case 10: try truncate(index)
@@ -52,6 +52,8 @@ struct RandomFileProgram {
         case 12: return try readMapped(index)
         case 13: try files[index].sync()
         case 14: try reopen(index)
+        case 15, 16: try clear(index)
+        case 17: try copy(to: index)
         default: return try checkSize(index)
         }
         return nil
@@ -89,6 +91,41 @@ struct RandomFileProgram {
         } else {
             grow(index, to: size)
         }
+    }
+
+    /// Punches a hole, or clears a range with or without growing the file.
+    private mutating func clear(_ index: Int) throws(Errno) {
+        let offset = offset(upTo: maximumSize)
+        let count = count(upTo: maximumSize - offset)
+        guard count > 0 else { return }
+        let grows = random.next().isMultiple(of: 3)
+        try files[index].allocate(
+            grows ? [.zeroRange] : [.punchHole, .keepSize], at: offset, count: count)
+        if grows { grow(index, to: offset + count) }
+        let end = min(offset + count, models[index].count)
+        guard offset < end else { return }
+        models[index].replaceSubrange(
+            offset..<end, with: repeatElement(0, count: end - offset))
+    }
+
+    /// Copies from another file, half of the time to where it stands there.
+    private mutating func copy(to index: Int) throws(Errno) {
+        let source = (index + 1) % Self.fileCount
+        let offset = offset(upTo: maximumSize)
+        let target = random.next().isMultiple(of: 2) ? offset : self.offset(upTo: maximumSize)
+        let count = count(upTo: maximumSize - max(offset, target))
+        let wanted = Array(models[source].dropFirst(offset).prefix(count))
+        var done = 0
+        while done < wanted.count {
+            let copied = try files[index].copy(
+                from: files[source], at: offset + done, to: target + done,
+                count: wanted.count - done)
+            guard copied > 0 else { throw .ioError }
+            done += copied
+        }
+        guard !wanted.isEmpty else { return }
+        grow(index, to: target + wanted.count)
+        models[index].replaceSubrange(target..<target + wanted.count, with: wanted)
     }
 
     /// Stores through a shared mapping within the file; half of the time without msync.

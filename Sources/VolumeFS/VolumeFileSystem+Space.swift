@@ -1,0 +1,107 @@
+import Cache
+public import FileSystem
+public import Primitives
+import VolumeStore
+
+// fallocate(2). A store has no reservations: preallocating sets the size and makes sure that the store has
+// room at this moment, but a later write can still be refused (docs/SEMANTICS.md).
+extension VolumeFileSystem {
+    public func fallocate(
+        _ caller: Caller, inode: InodeID, handle: HandleID, mode: Int32, offset: FileOffset,
+        length: UInt64
+    ) throws(Errno) {
+        try requireWritable()
+        let file = try files.item(handle)
+        let request = try SpaceRequest(mode: mode, offset: offset, length: length)
+        let state = file.state
+        try refresh(state)
+        switch request.action {
+        case .reserve: try requireRoom(for: request.range, in: state)
+        case .punch, .zero: break
+        }
+        // The kernel does not say whether the caller may keep setuid; root may.
+        let clearsPrivileges = caller.userID != 0
+        cache.throttle(incoming: 2 * blockSize.bytes)
+        try stripes.withExclusive(inode) { () throws(Errno) in
+            if state.record.hasXattrs { try dropCapability(of: state) }
+            if request.clears {
+                try store.whileAlone { isAlone throws(Errno) in
+                    try clear(
+                        request.range, of: state, isAlone: isAlone,
+                        clearsPrivileges: clearsPrivileges)
+                }
+            } else {
+                state.withFacts { facts in
+                    facts.noteStatusChange(at: .now)
+                    if clearsPrivileges { facts.clearPrivileges() }
+                }
+            }
+            guard request.leastSize > state.record.size else { return }
+            try flushStripes.withExclusive(inode) { () throws(Errno) in
+                try resizeHoldingStripes(
+                    state, to: request.leastSize, clearsPrivileges: clearsPrivileges)
+            }
+        }
+        if file.options.contains(.synchronous) { try flush(state) }
+    }
+
+    /// ENOSPC when the store has no room now for what of the range cannot be stored already.
+    private func requireRoom(for range: Range<UInt64>, in state: InodeState) throws(Errno) {
+        let stored = state.record.storedBlocks.multipliedReportingOverflow(
+            by: UInt64(blockSize.bytes))
+        let wanted = UInt64(range.count)
+        guard !stored.overflow, wanted > stored.partialValue else { return }
+        let statistics = try store.statistics()
+        guard statistics.capacityBytes > 0 else { return }
+        let free = statistics.capacityBytes - min(statistics.capacityBytes, statistics.usedBytes)
+        guard wanted - stored.partialValue <= free else { throw .noSpace }
+    }
+
+    /// Makes bytes zeros: whole blocks are dropped from the store, parts of blocks written over. The caller
+    /// holds the inode's stripe exclusively.
+    private func clear(
+        _ range: Range<UInt64>, of state: InodeState, isAlone: Bool, clearsPrivileges: Bool
+    ) throws(Errno) {
+        let record = state.record
+        let plan = ClearingPlan(
+            range, fileSize: record.size, coversEnd: isAlone, blockSize: blockSize)
+        state.withFacts {
+            $0.noteWrite(end: 0, at: .now, clearsPrivileges: clearsPrivileges)
+        }
+        for edge in plan.edges {
+            try clear(edge, of: record.data, owner: state.id)
+        }
+        guard !plan.blocks.isEmpty else { return }
+        try flushStripes.withExclusive(state.id) { () throws(Errno) in
+            let after: InodeRecord
+            do throws(Errno) {
+                after = try store.deallocate(
+                    state.record, blocks: plan.blocks, time: state.record.modificationTime)
+            } catch {
+                cache.invalidate(record.data, blocks: plan.blocks)
+                throw error
+            }
+            // After the store: what a prefetch has begun to load meanwhile is not installed.
+            cache.forget(record.data, owner: state.id, blocks: plan.blocks)
+            generations.bump(state.id)
+            state.withFacts { facts in
+                facts.record.storedBlocks = after.storedBlocks
+                facts.record.allocatedBlocks = max(
+                    facts.record.allocatedBlocks, after.allocatedBlocks)
+            }
+        }
+    }
+
+    /// Writes zeros, unless the bytes are zeros already: a hole stays one.
+    private func clear(
+        _ edge: ClearingPlan.Edge, of data: DataID, owner: InodeID
+    ) throws(Errno) {
+        let address = BlockAddress(data: data, index: edge.index)
+        let pins = try cache.pinLoading(
+            [BlockPiece(address: address, range: edge.range)], ahead: [])
+        let isClear = pins.allSatisfy { pin in pin.bytes[edge.range].allSatisfy { $0 == 0 } }
+        for pin in pins { cache.unpin(pin) }
+        if isClear { return }
+        try cache.writeZeros(address, owner: owner, range: edge.range, baseIsAbsent: false)
+    }
+}
