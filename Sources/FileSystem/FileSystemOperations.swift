@@ -113,6 +113,31 @@ public protocol FileSystemOperations: AnyObject, Sendable {
         _ caller: Caller, from: FileRangeStart, to: FileRangeStart, length: UInt64
     ) throws(Errno) -> UInt64
 
+    // MARK: Locks
+
+    /// Whether the four operations below are served. Asked once, before the first request; if not, the
+    /// kernel keeps locks itself.
+    var servesLocks: Bool { get }
+    /// A lock that keeps `lock` from being taken (F_GETLK); `nil` when nothing does.
+    func lockHolder(
+        _ caller: Caller, inode: InodeID, handle: HandleID, against lock: FileLock
+    ) throws(Errno) -> FileLock?
+    /// Takes a lock, in the place of what its owner holds in that range. While others are in the way:
+    /// EAGAIN, or if it `waits`, a ticket; then `onAnswer` is called later from any thread, perhaps
+    /// before this returns. EDEADLK when it would wait for ever, ENOLCK when there are too many.
+    func setLock(
+        _ caller: Caller, inode: InodeID, handle: HandleID, lock: FileLock, waits: Bool,
+        onAnswer: @escaping @Sendable (Errno?) -> Void
+    ) throws(Errno) -> LockStart
+    /// The program was interrupted: `onAnswer` is called soon, with EINTR unless the lock came first.
+    func cancelLock(_ ticket: LockTicket)
+    /// Gives up what `owner` holds in `range`. `flush` (of a record lock's owner) and `release` (of the
+    /// rest) do the same for the whole file.
+    func unlock(
+        _ caller: Caller, inode: InodeID, handle: HandleID, family: LockFamily, owner: UInt64,
+        range: ClosedRange<UInt64>
+    ) throws(Errno)
+
     // MARK: Directories
 
     func opendir(_ caller: Caller, inode: InodeID) throws(Errno) -> OpenAnswer

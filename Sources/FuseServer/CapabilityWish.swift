@@ -4,6 +4,8 @@ import CFuse
 /// libfuse's defaults is taken unseen (docs/FUSE.md).
 struct CapabilityWish {
     let splice: Bool
+    /// The filesystem serves advisory locks.
+    let locks: Bool
 
     /// The subset of `capable` that is wanted.
     func want(of capable: UInt32) -> UInt32 {
@@ -11,6 +13,7 @@ struct CapabilityWish {
         if splice {
             wanted |= FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE
         }
+        if locks { wanted |= FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS }
         return UInt32(bitPattern: wanted) & capable
     }
 

@@ -35,6 +35,7 @@ public final class FuseServer: @unchecked Sendable {
     /// Rank: below every lock of a filesystem; held for no call.
     private let workers = Locked<[UnsafeMutablePointer<Worker>]>([])
     private let notifier: QueuedNotifier
+    let pendingLocks = PendingLocks()
     private let wasAborted = Atomic(false)
     /// With `splice`: what went through pipes, large or small.
     let splicedRequests = Atomic<UInt64>(0)
@@ -116,6 +117,7 @@ public final class FuseServer: @unchecked Sendable {
         // so that a notifier that waits in the kernel comes back.
         mounted.place.detach(logger: logger)
         notifier.stop()
+        pendingLocks.endAll()
         fileSystem.unmounted()
         mounted.destroy()
         self.mounted = nil
@@ -165,7 +167,9 @@ public final class FuseServer: @unchecked Sendable {
 
     /// libfuse's `init` callback: chooses what libfuse itself sends, and opens the filesystem.
     func initialize(_ connection: inout fuse_conn_info) {
-        connection.want = CapabilityWish(splice: options.splice).want(of: connection.capable)
+        connection.want = CapabilityWish(
+            splice: options.splice, locks: fileSystem.servesLocks
+        ).want(of: connection.capable)
         connection.max_write = UInt32(NegotiationPolicy(splice: options.splice).maxWriteBytes)
         connection.max_background = UInt32(clamping: options.maxBackground)
         connection.congestion_threshold = UInt32(clamping: options.congestionThreshold)

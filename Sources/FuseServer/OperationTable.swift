@@ -7,7 +7,7 @@ import Telemetry
 /// with the errno that the handler throws. A handler that throws has not answered; one that answered does
 /// not throw.
 ///
-/// Not here, on purpose (docs/FUSE.md): getlk, setlk, flock (locks are the kernel's own), poll, bmap.
+/// Not here, on purpose (docs/FUSE.md): poll, bmap.
 enum OperationTable {
     static func make(splice: Bool) -> fuse_lowlevel_ops {
         var table = fuse_lowlevel_ops()
@@ -17,6 +17,7 @@ enum OperationTable {
         addExtendedAttributes(to: &table)
         addFiles(to: &table, splice: splice)
         addDirectories(to: &table)
+        addLocks(to: &table)
         return table
     }
 

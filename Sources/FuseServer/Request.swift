@@ -28,6 +28,9 @@ struct Request {
     /// The kernel asks to clear setuid and setgid with this request.
     var clearsPrivileges: Bool { worker.pointee.clearsPrivileges }
 
+    /// The same request, to be answered from another thread. The worker is not its own any more.
+    var deferred: DeferredRequest { DeferredRequest(pointer: pointer) }
+
     // MARK: Answers
 
     /// No answer is expected (forget).

@@ -29,6 +29,7 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable, CustomStringCo
     public static let tooManyLinks = Errno(rawValue: EMLINK)
     public static let outOfRange = Errno(rawValue: ERANGE)
     public static let deadlock = Errno(rawValue: EDEADLK)
+    public static let noLocks = Errno(rawValue: ENOLCK)
     public static let nameTooLong = Errno(rawValue: ENAMETOOLONG)
     public static let notImplemented = Errno(rawValue: ENOSYS)
     public static let directoryNotEmpty = Errno(rawValue: ENOTEMPTY)

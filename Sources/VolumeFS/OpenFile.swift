@@ -7,6 +7,9 @@ final class OpenFile: Sendable {
     let state: InodeState
     let options: OpenOptions
     let readAhead = Locked(ReadAhead())
+    /// Who has locked records through this handle and has not closed a descriptor of it since: owners
+    /// of open-file-description locks, which end with the handle.
+    let lockOwners = Locked<Set<UInt64>>([])
 
     init(state: InodeState, options: OpenOptions) {
         self.state = state

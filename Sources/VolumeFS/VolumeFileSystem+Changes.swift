@@ -26,7 +26,7 @@ extension VolumeFileSystem {
             tellKernel { $0.invalidateInode(inode, range: nil) }
         case .everything:
             expireEverything()
-        case .sessions:
+        case .sessions, .lockGranted:
             break
         }
     }

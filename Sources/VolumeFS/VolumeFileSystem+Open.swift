@@ -46,14 +46,18 @@ extension VolumeFileSystem {
         let handle = files.insert(OpenFile(state: state, options: options), hint: state.id)
         var answer = OpenAnswer(handle: handle)
         answer.keepsCache = pagesAreValid
-        answer.skipsFlush = !options.contains(.write)
+        // A close gives up the record locks of its process, whatever the file is open for (fcntl(2)).
+        answer.skipsFlush = !options.contains(.write) && !servesLocks
         return answer
     }
 
     public func flush(
         _ caller: Caller, inode: InodeID, handle: HandleID, lockOwner: UInt64
     ) throws(Errno) {
-        try flush(try files.item(handle).state)
+        let file = try files.item(handle)
+        // The data first: whoever is given the lock then sees it.
+        defer { releaseRecordLocks(of: lockOwner, file) }
+        try flush(file.state)
     }
 
     public func fsync(
@@ -71,6 +75,7 @@ extension VolumeFileSystem {
         _ caller: Caller, inode: InodeID, handle: HandleID, lockOwner: UInt64, flush: Bool,
         releaseFlock: Bool
     ) {
+        releaseLocks(of: handle, flockOwner: releaseFlock ? lockOwner : nil)
         close(handle)
     }
 

@@ -13,6 +13,8 @@ public enum RemoteChange: Hashable, Sendable {
     case everything
     /// A session joined or left.
     case sessions
+    /// A request that waited for a lock has it now: that of `session` with this ticket.
+    case lockGranted(InodeID, SessionID, ticket: UInt64)
 }
 
 /// The message of one batch on the volume's channel (docs/FORMAT.md, "Change messages").
@@ -53,6 +55,11 @@ struct ChangeMessage: Hashable {
                 result.append(UInt8(ascii: "r"))
                 result.appendVariable(inode.rawValue)
             case .sessions: result.append(UInt8(ascii: "s"))
+            case .lockGranted(let inode, let session, let ticket):
+                result.append(UInt8(ascii: "l"))
+                result.appendVariable(inode.rawValue)
+                result.appendVariable(session.rawValue)
+                result.appendVariable(ticket)
             case .everything: result.append(UInt8(ascii: "*"))
             }
         }
@@ -86,7 +93,7 @@ struct ChangeMessage: Hashable {
 }
 
 /// Takes a message apart from its start.
-private struct MessageReader {
+struct MessageReader {
     private let bytes: Bytes
     private var position = 0
 
@@ -135,6 +142,9 @@ private struct MessageReader {
             return .data(inode, data, blocks: start..<start + count)
         case UInt8(ascii: "r"): return .removed(try inode())
         case UInt8(ascii: "s"): return .sessions
+        case UInt8(ascii: "l"):
+            return .lockGranted(
+                try inode(), SessionID(try variable()), ticket: try variable())
         case UInt8(ascii: "*"): return .everything
         default: throw FormatError("a change of unknown kind")
         }

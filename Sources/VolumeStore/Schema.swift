@@ -32,6 +32,12 @@ struct Schema: Sendable {
     func session(_ id: SessionID) -> Bytes { key("s", id.rawValue) }
     /// Hash: the inodes that a session holds open after their last name went.
     func orphans(_ id: SessionID) -> Bytes { key("o", id.rawValue) }
+    /// String: an inode's advisory locks.
+    func locks(_ id: InodeID) -> Bytes { key("l", id.rawValue) }
+    /// Hash: the inodes of which a session holds or wants locks.
+    func lockedInodes(_ id: SessionID) -> Bytes { key("h", id.rawValue) }
+    /// Hash: the locks for which a session waits.
+    func waits(_ id: SessionID) -> Bytes { key("w", id.rawValue) }
     /// Hash: sessions that ended without closing.
     var crashed: Bytes { volume + [UInt8(ascii: "k")] }
     /// Ordered set: what may be dropped, by the time from which it may.

@@ -161,7 +161,16 @@ struct VolumeEraser {
             guard let inode = UInt64(decimal: pair.field) else { continue }
             try eraseNameless(InodeID(inode))
         }
-        try store.drop([schema.orphans(session), schema.session(session)])
+        let locked = try store.read([.allFields(key: schema.lockedInodes(session))])
+        guard locked.count == 1, case .pairs(let inodes) = locked[0] else {
+            throw .protocolViolation("unexpected answer about locks")
+        }
+        try store.drop(
+            inodes.compactMap { UInt64(decimal: $0.field) }.map { schema.locks(InodeID($0)) })
+        try store.drop([
+            schema.orphans(session), schema.lockedInodes(session), schema.waits(session),
+            schema.session(session),
+        ])
     }
 
     private func eraseNameless(_ inode: InodeID) throws(StoreError) {

@@ -71,6 +71,7 @@ extension VolumeStore {
         case .fenced:
             if membership.fence() {
                 logger.error("this mount's session is gone: its lease ran out")
+                failWaiters(with: .ioError)
                 keeperTask { $0.mustRegister = true }
             }
             return .ioError

@@ -10,7 +10,15 @@ struct KeeperTasks {
     var mustRegister = false
     /// The sessions changed.
     var mustRefresh = false
+    /// Those who wait for locks may have been given them unheard.
+    var mustRecheckLocks = false
+    /// Locks that nobody wants any more.
+    var strayLocks: [StrayLock] = []
     var isStopping = false
+
+    var isUrgent: Bool {
+        isStopping || mustRegister || mustRefresh || mustRecheckLocks || !strayLocks.isEmpty
+    }
 }
 
 /// The threads and the subscription of a running volume.
@@ -84,6 +92,7 @@ extension VolumeStore {
         life.withLock { $0.onChange = nil }
         guard !isReadOnly else { return }
         do throws(StoreError) {
+            try releaseOwnLocks()
             try reapAtEnd()
             try deregister()
         } catch {
@@ -102,25 +111,34 @@ extension VolumeStore {
         let renewal = Deadline.after(milliseconds: Membership.renewalMilliseconds)
         let tasks: KeeperTasks? = life.wait(until: renewal) { life in
             let tasks = life.tasks
-            guard tasks.isStopping || tasks.mustRegister || tasks.mustRefresh else { return nil }
-            life.tasks.mustRefresh = false
-            life.tasks.mustRegister = false
+            guard tasks.isUrgent else { return nil }
+            life.tasks = KeeperTasks()
+            life.tasks.isStopping = tasks.isStopping
             return tasks
         }
         if tasks?.isStopping == true { return false }
         do throws(StoreError) {
-            if tasks?.mustRegister == true {
-                try register()
-                announce(.everything)
-            } else if tasks?.mustRefresh == true {
-                try refreshMembership()
+            if let tasks {
+                try carryOut(tasks)
             } else {
                 try renewLease()
+                try withdrawAbandoned()
             }
         } catch {
             keeperFailed(error, tasks)
         }
         return true
+    }
+
+    private func carryOut(_ tasks: KeeperTasks) throws(StoreError) {
+        if tasks.mustRegister {
+            try register()
+            announce(.everything)
+        } else if tasks.mustRefresh {
+            try refreshMembership()
+        }
+        if tasks.mustRecheckLocks { try recheckWaiters() }
+        for stray in tasks.strayLocks { try giveUp(stray) }
     }
 
     private func keeperFailed(_ error: StoreError, _ tasks: KeeperTasks?) {
@@ -137,6 +155,8 @@ extension VolumeStore {
         keeperTask {
             $0.mustRegister = $0.mustRegister || tasks?.mustRegister == true
             $0.mustRefresh = true
+            $0.mustRecheckLocks = $0.mustRecheckLocks || tasks?.mustRecheckLocks == true
+            $0.strayLocks += tasks?.strayLocks ?? []
         }
     }
 
@@ -157,7 +177,10 @@ extension VolumeStore {
             membership.state.change { $0.isSubscribed = true }
             if !isFirst {
                 announce(.everything)
-                keeperTask { $0.mustRefresh = true }
+                keeperTask {
+                    $0.mustRefresh = true
+                    $0.mustRecheckLocks = true
+                }
             }
         case .interrupted:
             membership.state.change {
@@ -176,7 +199,10 @@ extension VolumeStore {
                 defer { life.lastChange = number }
                 return life.lastChange.map { $0 &+ 1 != number } ?? false
             }
-            if isGap { announce(.everything) }
+            if isGap {
+                announce(.everything)
+                keeperTask { $0.mustRecheckLocks = true }
+            }
             guard message.session != sessionID else { return }
             metrics.add(.invalidationsReceived)
             for change in message.changes { take(change) }
@@ -184,6 +210,7 @@ extension VolumeStore {
             metrics.add(.malformedRecords)
             logger.error("a change message cannot be right", metadata: ["what": "\(error.what)"])
             announce(.everything)
+            keeperTask { $0.mustRecheckLocks = true }
         }
     }
 
@@ -194,6 +221,8 @@ extension VolumeStore {
         case .sessions:
             membership.doubt()
             keeperTask { $0.mustRefresh = true }
+        case .lockGranted(let inode, let session, let ticket):
+            return lockWasGranted(inode, session, ticket)
         case .entry, .everything: break
         }
         announce(change)

@@ -186,6 +186,7 @@ extension VolumeStore {
         guard isDrained == true else { throw .unavailable("calls that do not end") }
         let state = membership.state.withLock { $0 }
         guard state.saysAlone, state.isRegistered else { return }
+        try writeDownLocks()
         _ = try commitRaw(
             [.fieldExists(key: state.key, field: Field.alone)],
             [.deleteFields(key: state.key, [Field.alone]), publish([.sessions])])
@@ -241,10 +242,12 @@ extension VolumeStore {
             metadata: ["session": "\(id)", "host": "\(report.host)"])
         _ = try commitRaw([], [.delete(key: schema.session(id))])
         try reapOrphans(of: id)
+        try releaseLocks(of: id)
         _ = try commitRaw(
             [],
             [
-                .delete(key: schema.orphans(id)),
+                .delete(key: schema.orphans(id)), .delete(key: schema.lockedInodes(id)),
+                .delete(key: schema.waits(id)),
                 .removeMember(key: schema.sessions, name: Bytes(decimal: id.rawValue)),
                 .setFields(key: schema.crashed, [Pair(Bytes(decimal: id.rawValue), Field.one)]),
                 increment(Field.sessionEpoch, by: 1),
@@ -263,6 +266,8 @@ extension VolumeStore {
                 mutations: [
                     .delete(key: state.key),
                     .delete(key: schema.orphans(state.id)),
+                    .delete(key: schema.lockedInodes(state.id)),
+                    .delete(key: schema.waits(state.id)),
                     .removeMember(
                         key: schema.sessions, name: Bytes(decimal: state.id.rawValue)),
                     increment(Field.sessionEpoch, by: 1),

@@ -37,6 +37,9 @@ public final class VolumeStore: Sendable {
     let scratch: ScratchPool
     let membership: Membership
     let reaper: ReaperQueue
+    let locks = Locked(LockBook())
+    /// One change of an inode's locks at a time; may be held over a trip, and nothing else with it.
+    let lockStripes = StripedLocks(count: 256)
     let life = Monitor(Life())
 
     /// Registers the session, unless `isReadOnly`; takes no threads yet.

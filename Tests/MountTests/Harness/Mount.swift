@@ -20,6 +20,8 @@ final class Mount: @unchecked Sendable {
     let store: Store
     /// Flags that every mount of this volume gets.
     let flags: [String]
+    /// Instead of the server's own.
+    private let socket: String?
     let logPath: String
     private let pidPath: String
     private let isMountedNow = Locked(false)
@@ -35,6 +37,7 @@ final class Mount: @unchecked Sendable {
     ) throws {
         let directory = try Workspace.shared.get().makeDirectory()
         store = try server.map { .redis($0) } ?? .make(kind, in: directory)
+        socket = nil
         logPath = directory + "/log"
         pidPath = directory + "/pid"
         watchdog = Watchdog(pidPath: pidPath)
@@ -57,6 +60,24 @@ final class Mount: @unchecked Sendable {
         watchdog.start(limitSeconds: limitSeconds)
     }
 
+    /// One of several mounts of a volume that is formatted already, which reaches its server by the socket
+    /// at `socket`.
+    init(
+        of server: RedisServer, through socket: String, flags: [String], limitSeconds: Int
+    ) throws {
+        let directory = try Workspace.shared.get().makeDirectory()
+        store = .redis(server)
+        self.socket = socket
+        logPath = directory + "/log"
+        pidPath = directory + "/pid"
+        watchdog = Watchdog(pidPath: pidPath)
+        path = directory + "/mnt"
+        self.flags = flags
+        guard mkdir(path, 0o755) == 0 else { throw Errno(rawValue: errno) }
+        try mount()
+        watchdog.start(limitSeconds: limitSeconds)
+    }
+
     /// The process that serves the mount, from its pid file.
     var daemon: pid_t? {
         FileManager.default.contents(atPath: pidPath)
@@ -66,7 +87,10 @@ final class Mount: @unchecked Sendable {
 
     /// The arguments of `apusfs` that mount this volume on `path`.
     func mountWords(_ more: [String] = []) -> [String] {
-        ["mount", store.source, path, "--volume", Self.volume, "--pid-file", pidPath]
+        [
+            "mount", socket.map { "unix://" + $0 } ?? store.source, path, "--volume", Self.volume,
+            "--pid-file", pidPath,
+        ]
             + ["--log-file", logPath] + flags + more
     }
 
