@@ -6,6 +6,7 @@ struct CapabilityWish {
     let splice: Bool
     /// The filesystem serves advisory locks.
     let locks: Bool
+    let accessLists: Bool
 
     /// The subset of `capable` that is wanted.
     func want(of capable: UInt32) -> UInt32 {
@@ -14,6 +15,7 @@ struct CapabilityWish {
             wanted |= FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE
         }
         if locks { wanted |= FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS }
+        if accessLists { wanted |= FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK }
         return UInt32(bitPattern: wanted) & capable
     }
 

@@ -10,6 +10,9 @@ public struct FuseOptions: Sendable {
     public var allowsOther = false
     /// The kernel checks permissions from mode, owner and group.
     public var defaultPermissions = true
+    /// The filesystem keeps POSIX access control lists and applies `Caller.umask` to the modes of new inodes
+    /// itself, since a default list replaces it. Only together with `defaultPermissions`.
+    public var accessLists = true
     public var readOnly = false
     /// What /proc/mounts shows as the source. Must not hold a password.
     public var sourceName = "apusfs"

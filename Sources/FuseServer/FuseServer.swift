@@ -168,7 +168,8 @@ public final class FuseServer: @unchecked Sendable {
     /// libfuse's `init` callback: chooses what libfuse itself sends, and opens the filesystem.
     func initialize(_ connection: inout fuse_conn_info) {
         connection.want = CapabilityWish(
-            splice: options.splice, locks: fileSystem.servesLocks
+            splice: options.splice, locks: fileSystem.servesLocks,
+            accessLists: options.accessLists && options.defaultPermissions
         ).want(of: connection.capable)
         connection.max_write = UInt32(NegotiationPolicy(splice: options.splice).maxWriteBytes)
         connection.max_background = UInt32(clamping: options.maxBackground)

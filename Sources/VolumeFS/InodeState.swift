@@ -37,8 +37,8 @@ final class InodeState: Sendable {
         var entryVersion: UInt64 = 0
         /// Every name of this directory, when that is known.
         var names: DirectoryNames?
-        /// A `security.capability` attribute has been looked for and is not there.
-        var hasNoCapability = false
+        /// Capabilities and access lists, when they have been asked for.
+        var systemAttributes: SystemAttributes?
     }
 
     init(record: InodeRecord, isFresh: Bool) {
@@ -85,7 +85,7 @@ extension InodeState.Facts {
         if !isSameData { kernelPagesAreValid = false }
         if merged.data != record.data { writtenBlocks = 0 }
         storedBound = fetched.allocatedBlocks
-        if merged.hasXattrs && !record.hasXattrs { hasNoCapability = false }
+        if merged.hasXattrs && !record.hasXattrs { systemAttributes = nil }
         record = merged
         isFresh = true
         isRemoved = false

@@ -31,6 +31,7 @@ extension VolumeFileSystem {
             try resize(
                 state, to: size, clearsPrivileges: changes.clearsPrivileges)
         }
+        if changes.userID != nil || changes.groupID != nil { try dropCapability(of: state) }
         let change = recordChange(changes, of: state)
         if !change.isEmpty { try commit(change, to: state) }
         return attributesAnswer(state)
@@ -74,7 +75,7 @@ extension VolumeFileSystem {
             let isRemoved = state.withFacts { $0.isRemoved }
             if !isRemoved {
                 do throws(Errno) {
-                    try store.setAttributes(of: state.id, change)
+                    try commitWithList(change, to: state)
                 } catch {
                     let isStillOpen = state.withFacts { $0.openCount > 0 }
                     guard error == .stale, isStillOpen else { throw error }
@@ -83,6 +84,23 @@ extension VolumeFileSystem {
             generations.bump(state.id)
             state.withFacts { $0.apply(change) }
         }
+    }
+
+    /// With new permissions the access list changes in the same batch.
+    private func commitWithList(_ change: RecordChange, to state: InodeState) throws(Errno) {
+        // Another mount may set another list between the look and the batch.
+        let maximumRounds = 16
+        for _ in 0..<maximumRounds {
+            let list = try change.permissions.flatMap { permissions throws(Errno) in
+                try listChange(of: state, permissions: permissions)
+            }
+            if try store.setAttributes(of: state.id, change, list: list) {
+                if list != nil { state.withFacts { $0.systemAttributes = nil } }
+                return
+            }
+            state.withFacts { $0.systemAttributes = nil }
+        }
+        throw .ioError
     }
 
     func attributesAnswer(_ state: InodeState) -> AttributesAnswer {

@@ -39,7 +39,7 @@ extension VolumeFileSystem {
         generations.bump(inode)
         inodes.state(of: inode)?.withFacts { facts in
             facts.isFresh = false
-            facts.hasNoCapability = false
+            facts.systemAttributes = nil
         }
     }
 
@@ -97,7 +97,7 @@ extension VolumeFileSystem {
             state.withFacts { facts in
                 facts.isFresh = false
                 facts.kernelPagesAreValid = false
-                facts.hasNoCapability = false
+                facts.systemAttributes = nil
                 facts.names = nil
                 facts.entryVersion &+= 1
             }

@@ -112,7 +112,7 @@ extension VolumeFileSystem {
         try flush(source)
         let data = source.record.data
         try stripes.withExclusive(target.id) { () throws(Errno) in
-            if target.record.hasXattrs { try dropCapability(of: target) }
+            try dropCapability(of: target)
             try flushStripes.withExclusive(target.id) { () throws(Errno) in
                 // What was written before must be in the store before a size says that it is there.
                 try flushHoldingStripe(target)

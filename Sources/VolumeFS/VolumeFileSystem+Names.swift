@@ -13,7 +13,7 @@ extension VolumeFileSystem {
         let new = NewInode(
             kind: kind, permissions: mode & 0o7777, userID: caller.userID, groupID: caller.groupID,
             device: device, target: [], time: .now)
-        return answer(try make(new, in: parent, name: name))
+        return answer(try make(new, caller, in: parent, name: name))
     }
 
     public func mkdir(
@@ -22,7 +22,7 @@ extension VolumeFileSystem {
         let new = NewInode(
             kind: .directory, permissions: mode & 0o7777, userID: caller.userID,
             groupID: caller.groupID, device: 0, target: [], time: .now)
-        return answer(try make(new, in: parent, name: name))
+        return answer(try make(new, caller, in: parent, name: name))
     }
 
     public func symlink(
@@ -33,7 +33,7 @@ extension VolumeFileSystem {
         let new = NewInode(
             kind: .symbolicLink, permissions: 0o777, userID: caller.userID,
             groupID: caller.groupID, device: 0, target: target.copied, time: .now)
-        return answer(try make(new, in: parent, name: name))
+        return answer(try make(new, caller, in: parent, name: name))
     }
 
     public func create(
@@ -43,7 +43,7 @@ extension VolumeFileSystem {
             kind: .regular, permissions: mode & 0o7777, userID: caller.userID,
             groupID: caller.groupID, device: 0, target: [], time: .now)
         do throws(Errno) {
-            let state = try make(new, in: parent, name: name)
+            let state = try make(new, caller, in: parent, name: name)
             return (answer(state), opened(state, options: options))
         } catch {
             // Another mount was faster: without O_EXCL its file is the one to open.
@@ -84,12 +84,14 @@ extension VolumeFileSystem {
 
     /// Makes an inode under a name: one batch. Counts one kernel reference.
     private func make(
-        _ wanted: NewInode, in parent: InodeID, name: FileName
+        _ wanted: NewInode, _ caller: Caller, in parent: InodeID, name: FileName
     ) throws(Errno) -> InodeState {
         try requireWritable()
         let key = try checked(name)
         var new = wanted
-        inherit(into: &new, from: try freshState(of: parent).record)
+        let directory = try freshState(of: parent)
+        inherit(into: &new, from: directory.record)
+        try inheritLists(into: &new, umask: caller.umask, from: directory)
         expectName(key, in: parent)
         let record = try store.create(in: parent, name: key, new)
         generations.bump(parent)

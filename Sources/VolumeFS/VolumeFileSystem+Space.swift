@@ -23,7 +23,7 @@ extension VolumeFileSystem {
         let clearsPrivileges = caller.userID != 0
         cache.throttle(incoming: 2 * blockSize.bytes)
         try stripes.withExclusive(inode) { () throws(Errno) in
-            if state.record.hasXattrs { try dropCapability(of: state) }
+            try dropCapability(of: state)
             if request.clears {
                 try store.whileAlone { isAlone throws(Errno) in
                     try clear(

@@ -90,17 +90,4 @@ extension VolumeFileSystem {
             }
         }
     }
-
-    /// The kernel leaves it to us (HANDLE_KILLPRIV_V2) to drop `security.capability` on each change of
-    /// a file's contents. Asked once, then remembered.
-    func dropCapability(of state: InodeState) throws(Errno) {
-        if state.withFacts({ $0.hasNoCapability }) { return }
-        do throws(Errno) {
-            try store.removeXattr(
-                state.id, name: [UInt8]("security.capability".utf8), time: .now)
-        } catch {
-            guard error == .noAttribute else { throw error }
-        }
-        state.withFacts { $0.hasNoCapability = true }
-    }
 }

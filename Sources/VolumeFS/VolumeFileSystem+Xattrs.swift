@@ -12,13 +12,20 @@ extension VolumeFileSystem {
         let key = try attributeName(name)
         let state = try freshState(of: inode)
         guard state.record.hasXattrs else { throw .noAttribute }
-        guard let value = try store.xattr(inode, name: key) else { throw .noAttribute }
+        let value =
+            SystemAttributes.contains(key)
+            ? try systemAttributes(of: state).value(of: key) : try store.xattr(inode, name: key)
+        guard let value else { throw .noAttribute }
         return value
     }
 
     public func listxattr(_ caller: Caller, inode: InodeID) throws(Errno) -> [UInt8] {
         guard try freshState(of: inode).record.hasXattrs else { return [] }
-        return try store.xattrs(inode).map { $0.name }.sorted { $0.lexicographicallyPrecedes($1) }
+        // Only who may read the trusted ones sees them (xattr(7)).
+        let hidden = caller.userID == 0 ? nil : Self.trusted
+        return try store.xattrs(inode).map { $0.name }
+            .filter { name in hidden.map { !name.starts(with: $0) } ?? true }
+            .sorted { $0.lexicographicallyPrecedes($1) }
             .reduce(into: []) { list, name in
                 list.append(contentsOf: name)
                 list.append(0)
@@ -32,13 +39,17 @@ extension VolumeFileSystem {
         try requireWritable()
         let key = try attributeName(name)
         guard value.count <= Self.maximumValueBytes else { throw .argumentListTooLong }
-        let state = try state(of: inode)
+        let state = try freshState(of: inode)
+        if AccessList.isName(key) {
+            try setAccessList(caller, of: state, name: key, value: value)
+            return
+        }
         let time = Timestamp.now
         try store.setXattr(inode, name: key, value: [UInt8](value), mode: mode, time: time)
         generations.bump(inode)
         state.withFacts { facts in
             facts.record.hasXattrs = true
-            facts.hasNoCapability = false
+            if SystemAttributes.contains(key) { facts.systemAttributes = nil }
             facts.record.changeTime = max(facts.record.changeTime, time)
         }
     }
@@ -47,18 +58,28 @@ extension VolumeFileSystem {
         try requireWritable()
         let key = try attributeName(name)
         let state = try freshState(of: inode)
+        if AccessList.isName(key) {
+            try removeAccessList(of: state, name: key)
+            return
+        }
         guard state.record.hasXattrs else { throw .noAttribute }
         let time = Timestamp.now
         try store.removeXattr(inode, name: key, time: time)
         generations.bump(inode)
-        state.withFacts { $0.record.changeTime = max($0.record.changeTime, time) }
+        state.withFacts { facts in
+            facts.record.changeTime = max(facts.record.changeTime, time)
+            if SystemAttributes.contains(key) { facts.systemAttributes = nil }
+        }
     }
 
-    /// EOPNOTSUPP for a namespace that is not stored, as on any filesystem that does not know it. ACLs
-    /// (`system.posix_acl_*`) would have to be enforced, not only kept.
+    private static let trusted = [UInt8]("trusted.".utf8)
+
+    /// EOPNOTSUPP for a namespace that is not stored, as on any filesystem that does not know it: of the
+    /// system's only access control lists are.
     private func attributeName(_ name: FileName) throws(Errno) -> [UInt8] {
         guard name.bytes.count <= FileName.maximumByteCount else { throw .outOfRange }
         let key = name.copied
+        if AccessList.isName(key) { return key }
         let namespaces = ["user.", "trusted.", "security."]
         guard namespaces.contains(where: { key.starts(with: $0.utf8) && key.count > $0.utf8.count })
         else { throw .notSupported }

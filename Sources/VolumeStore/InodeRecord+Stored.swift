@@ -78,6 +78,7 @@ extension InodeRecord {
         add(Field.extender, extender.rawValue)
         if kind == .regular { add(Field.size, size) }
         if kind == .symbolicLink { pairs.append(Pair(Field.target, target)) }
+        if hasXattrs { pairs.append(Pair(Field.hasXattrs, Field.one)) }
         return pairs
     }
 }

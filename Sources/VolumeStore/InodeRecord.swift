@@ -120,6 +120,8 @@ public struct NewInode: Sendable {
     /// Of a symbolic link.
     public var target: [UInt8]
     public var time: Timestamp
+    /// Extended attributes that it has from the start.
+    public var attributes: [(name: [UInt8], value: [UInt8])] = []
 
     public init(
         kind: FileKind, permissions: UInt32, userID: UInt32 = 0, groupID: UInt32 = 0,

@@ -26,9 +26,28 @@ public struct RecordChange: Sendable, Equatable {
     }
 }
 
+/// An extended attribute that changes in one batch with permissions.
+public struct AccessListChange: Sendable, Equatable {
+    public var name: [UInt8]
+    /// `nil`: it is removed, if it is there.
+    public var value: [UInt8]?
+    /// The change only happens if this is its value now. `nil`: whatever it is.
+    public var expected: [UInt8]?
+
+    public init(name: [UInt8], value: [UInt8]?, expected: [UInt8]? = nil) {
+        self.name = name
+        self.value = value
+        self.expected = expected
+    }
+}
+
 extension VolumeStore {
-    /// Sets attributes to exact values, in one trip. ESTALE when the inode is gone.
-    public func setAttributes(of inode: InodeID, _ change: RecordChange) throws(Errno) {
+    /// Sets attributes to exact values, in one trip. ESTALE when the inode is gone. False when `list`
+    /// expects another value than is there; then nothing happened.
+    @discardableResult
+    public func setAttributes(
+        of inode: InodeID, _ change: RecordChange, list: AccessListChange? = nil
+    ) throws(Errno) -> Bool {
         var pairs: [Pair] = []
         func add(_ field: Bytes, _ time: Timestamp?) {
             if let time { pairs.append(Pair(field, Bytes(decimal: time.nanoseconds))) }
@@ -46,11 +65,29 @@ extension VolumeStore {
         add(Field.accessTime, change.accessTime)
         add(Field.modificationTime, change.modificationTime)
         add(Field.changeTime, change.changeTime)
-        guard !pairs.isEmpty else { return }
+        guard !pairs.isEmpty else { return true }
         let key = schema.inode(inode)
-        let outcome = try commit(
-            [.keyExists(key)], [.setFields(key: key, pairs), publish([.attributes(inode)])])
-        if case .conditionFailed = outcome { throw .stale }
+        var conditions: [Condition] = [.keyExists(key)]
+        var mutations: [Mutation] = []
+        if let list {
+            let attributes = schema.xattrs(inode)
+            if let expected = list.expected {
+                conditions.append(
+                    .fieldEquals(key: attributes, field: list.name, value: expected))
+            }
+            if let value = list.value {
+                mutations.append(.setFields(key: attributes, [Pair(list.name, value)]))
+                pairs.append(Pair(Field.hasXattrs, Field.one))
+            } else {
+                mutations.append(.deleteFields(key: attributes, [list.name]))
+            }
+        }
+        mutations += [.setFields(key: key, pairs), publish([.attributes(inode)])]
+        switch try commit(conditions, mutations) {
+        case .committed: return true
+        case .conditionFailed(0): throw .stale
+        case .conditionFailed: return false
+        }
     }
 
     /// The kind of an inode never changes, so what was seen of it once is right.

@@ -15,7 +15,7 @@ extension VolumeStore {
             let record = newRecord(new, id: id, parent: parent)
             switch try commit(
                 creationConditions(id, parent, name),
-                creation(of: record, in: parent, name, new.time))
+                creation(of: record, new, in: parent, name))
             {
             case .committed:
                 known.note(record)
@@ -41,7 +41,7 @@ extension VolumeStore {
     }
 
     private func creation(
-        of record: InodeRecord, in parent: InodeID, _ name: [UInt8], _ time: Timestamp
+        of record: InodeRecord, _ new: NewInode, in parent: InodeID, _ name: [UInt8]
     ) -> [Mutation] {
         var mutations: [Mutation] = [
             .setFields(key: schema.inode(record.id), record.storedFields),
@@ -49,7 +49,13 @@ extension VolumeStore {
                 key: schema.directory(parent), [Pair(name, EntryValue(record).stored)]),
         ]
         if record.kind == .directory { mutations.append(link(parent, by: 1)) }
-        mutations += touch(parent, time)
+        if !new.attributes.isEmpty {
+            mutations.append(
+                .setFields(
+                    key: schema.xattrs(record.id),
+                    new.attributes.map { Pair($0.name, $0.value) }))
+        }
+        mutations += touch(parent, new.time)
         mutations.append(increment(Field.inodes, by: 1))
         mutations.append(publish([.entry(parent: parent, name: name), .attributes(parent)]))
         return mutations
@@ -66,6 +72,7 @@ extension VolumeStore {
             // Room for one block, so that a small file is stored in one trip.
             allocatedBlocks: new.kind == .regular ? 1 : 0, birthEpoch: settings.epoch,
             parent: new.kind == .directory ? parent : InodeID(0), target: new.target,
+            hasXattrs: !new.attributes.isEmpty,
             extender: new.kind == .regular ? sessionID : SessionID(0))
     }
 

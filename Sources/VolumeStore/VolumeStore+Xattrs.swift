@@ -12,6 +12,17 @@ extension VolumeStore {
         return values[0]
     }
 
+    /// The values of some extended attributes, in order; `nil` for each that is not there. One trip.
+    public func xattrs(
+        _ inode: InodeID, names: [[UInt8]]
+    ) throws(Errno) -> [[UInt8]?] {
+        let answers = try read([.fields(key: schema.xattrs(inode), names)])
+        guard case .values(let values) = answers[0], values.count == names.count else {
+            throw answerMismatch()
+        }
+        return values
+    }
+
     /// All extended attributes. One trip.
     public func xattrs(
         _ inode: InodeID

@@ -122,15 +122,19 @@ import Testing
     }
 
     @Test func `who asks and which mode bits to leave out arrive with the request`() throws {
-        try withMount { mount in
-            let old = umask(0o027)
-            defer { umask(old) }
-            try Call.checked(mkdir(mount.path + "/dir", 0o777))
-            let caller = try #require(mount.files.record.callers["mkdir"])
-            #expect(caller.umask == 0o027)
-            #expect(caller.userID == 0)
-            #expect(caller.processID == gettidOfCaller())
-            try #expect(Call.status(mount.path + "/dir").st_mode == 0o040750)
+        // Where the filesystem keeps access lists the mode comes as it was asked for: a default list
+        // replaces the mask. Else the kernel applies it.
+        for (keepsLists, mode) in [(true, mode_t(0o040777)), (false, 0o040750)] {
+            try withMount(configure: { $0.accessLists = keepsLists }) { mount in
+                let old = umask(0o027)
+                defer { umask(old) }
+                try Call.checked(mkdir(mount.path + "/dir", 0o777))
+                let caller = try #require(mount.files.record.callers["mkdir"])
+                #expect(caller.umask == 0o027)
+                #expect(caller.userID == 0)
+                #expect(caller.processID == gettidOfCaller())
+                try #expect(Call.status(mount.path + "/dir").st_mode == mode)
+            }
         }
     }
 }

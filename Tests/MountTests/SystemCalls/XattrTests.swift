@@ -127,5 +127,63 @@ extension MountTests.SystemCallTests {
             #expect(before < set)
             #expect(set < removed)
         }
+
+        @Test func `names beyond 64 KiB in all cannot be listed, but read and written`() throws {
+            let name = "user." + String(repeating: "n", count: 240)
+            for index in 0..<264 { try SystemCall.setXattr(place["file"], "\(name)\(index)", [1]) }
+            #expect(throws: Errno.argumentListTooLong) {
+                try SystemCall.listXattrs(place["file"])
+            }
+            #expect(try SystemCall.getXattr(place["file"], "\(name)263") == [1])
+            try SystemCall.removeXattr(place["file"], "\(name)263")
+        }
+
+        @Test func `an unprivileged caller is not shown trusted attributes`() throws {
+            try SystemCall.setXattr(place["file"], "trusted.x", [1])
+            try SystemCall.setXattr(place["file"], "user.x", [1])
+            try Person.alice.run { () throws in
+                let names = try SystemCall.listXattrs(place["file"])
+                #expect(names.filter { $0.hasPrefix("trusted.") } == [])
+                #expect(names.contains("user.x"))
+            }
+        }
+
+        @Test func `file capabilities go with a write, a truncation and a change of owner`() throws
+        {
+            // VFS_CAP_REVISION_2 with CAP_NET_RAW permitted (linux/capability.h).
+            let capability: [UInt8] = [1, 0, 0, 2, 0, 0x20] + [UInt8](repeating: 0, count: 14)
+            let path = place["file"]
+            let actions: [() throws -> Void] = [
+                { try SystemCall.writeFile(path, "text") },
+                { try SystemCall.truncate(path, 2) },
+                { try SystemCall.chown(path, user: 60_001) },
+                {
+                    let file = try Descriptor(path, O_WRONLY)
+                    try file.write([1], at: 0)
+                },
+            ]
+            for action in actions {
+                try SystemCall.setXattr(path, "security.capability", capability)
+                #expect(try SystemCall.getXattr(path, "security.capability") == capability)
+                try action()
+                #expect(throws: Errno.noAttribute) {
+                    try SystemCall.getXattr(path, "security.capability")
+                }
+            }
+        }
+
+        @Test func `an empty name, one without a namespace and unknown flags are refused`() {
+            for name in ["", "user", "user."] {
+                #expect(throws: (any Error).self) {
+                    try SystemCall.setXattr(place["file"], name, [1])
+                }
+            }
+            #expect(throws: Errno.invalid) {
+                try SystemCall.setXattr(place["file"], "user.x", [1], flags: 4)
+            }
+            #expect(throws: Errno.noEntry) {
+                try SystemCall.setXattr(place["missing"], "user.x", [1])
+            }
+        }
     }
 }
