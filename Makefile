@@ -12,7 +12,7 @@ PREFIX ?= /usr/local
 RELEASE := swift build -c release --static-swift-stdlib
 apusfs = $(shell $(RELEASE) --show-bin-path)/apusfs
 
-.PHONY: help deps build mount umount test format lint install clean
+.PHONY: help deps build mount umount test conformance format lint install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,10 @@ umount: ## unmount MOUNTPOINT and wait until everything is stored
 
 test: deps ## run every test
 	@.ci/test
+
+conformance: ## run the system call tests over each store and codec, and write their table
+	swift build --build-tests
+	.ci/conformance --write
 
 format: ## format the sources
 	swift format -i --parallel -r Package.swift Sources Tests

@@ -11,9 +11,10 @@ extension VolumeFileSystem {
     }
 
     public func readlink(_ caller: Caller, inode: InodeID) throws(Errno) -> [UInt8] {
-        let record = try state(of: inode).record
-        guard record.kind == .symbolicLink else { throw .invalid }
-        return record.target
+        let state = try state(of: inode)
+        guard state.record.kind == .symbolicLink else { throw .invalid }
+        noteAccess(state)
+        return state.record.target
     }
 
     /// The kernel has checked permissions (`default_permissions`).

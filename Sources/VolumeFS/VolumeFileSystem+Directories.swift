@@ -29,6 +29,7 @@ extension VolumeFileSystem {
         sink: (DirectoryEntry) -> DirectorySinkAnswer
     ) throws(Errno) {
         let directory = try directories.item(handle)
+        noteAccess(directory.state)
         // rewinddir(3): the listing is to show what is there now.
         if cookie == 0 { directory.listing.withLock { $0 = OpenDirectory.Listing() } }
         if cookie < Self.firstEntryCookie {

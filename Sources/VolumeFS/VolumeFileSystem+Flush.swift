@@ -22,6 +22,10 @@ extension VolumeFileSystem {
     /// The same for a caller that holds the inode's flush stripe.
     func flushHoldingStripe(_ state: InodeState) throws(Errno) {
         guard state.withFacts({ $0.isDirty }) else { return }
+        guard state.record.kind == .regular else {
+            try storeAccessTime(of: state)
+            return
+        }
         let sequence = state.withFacts { $0.writeSequence }
         // One sweep over ascending blocks: what a writer makes dirty behind the sweep is for the next.
         var next = BlockIndex(0)

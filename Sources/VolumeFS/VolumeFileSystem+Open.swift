@@ -37,15 +37,16 @@ extension VolumeFileSystem {
 
     /// Counts one open and makes its handle.
     func opened(_ state: InodeState, options: OpenOptions) -> OpenAnswer {
-        let pagesAreValid = state.withFacts { facts in
+        let (pagesAreValid, record) = state.withFacts { facts in
             facts.openCount += 1
             // From now on the kernel caches pages; whatever makes them wrong clears this.
             defer { facts.kernelPagesAreValid = true }
-            return facts.kernelPagesAreValid
+            return (facts.kernelPagesAreValid, facts.record)
         }
         let handle = files.insert(OpenFile(state: state, options: options), hint: state.id)
         var answer = OpenAnswer(handle: handle)
-        answer.keepsCache = pagesAreValid
+        answer.keepsCache =
+            pagesAreValid && !(options.contains(.read) && awaitsAccess(record))
         // A close gives up the record locks of its process, whatever the file is open for (fcntl(2)).
         answer.skipsFlush = !options.contains(.write) && !servesLocks
         return answer

@@ -90,34 +90,4 @@ extension VolumeFileSystem {
         }
         return loaded.count
     }
-
-    /// The access time follows by the mount's rule; it is stored later, by a thread of its own.
-    private func noteAccess(_ state: InodeState) {
-        guard options.accessTimes != .noatime, !options.isReadOnly else { return }
-        let now = Timestamp.now
-        let isNews = state.withFacts { facts in
-            guard options.accessTimes.update(facts.record, at: now) else { return false }
-            facts.record.accessTime = now
-            facts.pending.accessTime = now
-            facts.isDirty = true
-            return true
-        }
-        if isNews { lazyTimes.add(state.id) }
-    }
-}
-
-extension AccessTimes {
-    /// Whether a read at `now` changes the access time (mount(8), "relatime").
-    func update(_ record: InodeRecord, at now: Timestamp) -> Bool {
-        let dayNanoseconds: Int64 = 86_400_000_000_000
-        switch self {
-        case .noatime: return false
-        case .strictatime: return true
-        case .relatime:
-            return record.accessTime <= record.modificationTime
-                || record.accessTime <= record.changeTime
-                || now.nanoseconds.subtractingReportingOverflow(record.accessTime.nanoseconds)
-                    .partialValue >= dayNanoseconds
-        }
-    }
 }

@@ -9,7 +9,8 @@ struct MountedTrait: SuiteTrait, TestScoping {
         performing function: @Sendable () async throws -> Void
     ) async throws {
         let mount = try Mount(
-            store: Store.standardKind, layout: [], flags: flags, limitSeconds: 300)
+            store: Store.standardKind, layout: Store.standardLayout, flags: flags,
+            limitSeconds: 300)
         defer { mount.cleanUp() }
         try await Mount.$shared.withValue(mount) { try await function() }
         try mount.unmount()

@@ -28,6 +28,10 @@ enum Store: Sendable {
         return kind
     }()
 
+    /// What `$APUSFS_TEST_CODEC` asks for, as words for `format` or `mount`.
+    static let standardLayout: [String] =
+        ProcessInfo.processInfo.environment["APUSFS_TEST_CODEC"].map { ["--codec", $0] } ?? []
+
     private static let plainDirectory: String? = {
         let chosen = ProcessInfo.processInfo.environment["APUSFS_TEST_STORE"] ?? ""
         return chosen.hasPrefix("directory:") ? String(chosen.dropFirst("directory:".count)) : nil

@@ -40,6 +40,41 @@ extension MountTests {
             }
         }
 
+        @Test func `a file that was just written, a directory and a link move theirs when read`()
+            throws
+        {
+            try withMount(flags: ["--relatime"]) { mount throws in
+                let file = mount.path + "/file"
+                try SystemCall.writeFile(file, "text")
+                let written = try SystemCall.stat(file)
+                _ = try SystemCall.readFile(file)
+                let read = try SystemCall.stat(file)
+                #expect(read.accessTime > written.accessTime)
+                #expect(read.modificationTime == written.modificationTime)
+                #expect(read.changeTime == written.changeTime)
+
+                let directory = mount.path + "/directory"
+                try SystemCall.mkdir(directory)
+                try SystemCall.mkdir(directory + "/sub")
+                let made = try SystemCall.stat(directory)
+                _ = try Listing.names(directory)
+                #expect(try SystemCall.stat(directory).accessTime > made.accessTime)
+
+                let link = mount.path + "/link"
+                try SystemCall.symlink("file", link)
+                let linked = try SystemCall.lstat(link)
+                _ = try SystemCall.readlink(link)
+                let followed = try SystemCall.lstat(link)
+                #expect(followed.accessTime > linked.accessTime)
+                #expect(followed.changeTime == linked.changeTime)
+
+                let paths = [file, directory, link]
+                let times = try paths.map { try SystemCall.lstat($0).accessTime }
+                try mount.remount()
+                #expect(try paths.map { try SystemCall.lstat($0).accessTime } == times)
+            }
+        }
+
         /// Does a read of a new file with these times move its access time?
         private func readMoves(
             _ mount: Mount, access: Int64, modification: Int64

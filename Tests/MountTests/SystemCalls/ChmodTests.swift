@@ -84,5 +84,15 @@ extension MountTests.SystemCallTests {
             try Person.alice.run { try Descriptor(place["file"], O_WRONLY).write([1]) }
             #expect(try SystemCall.stat(place["file"]).permissions == 0o2666)
         }
+
+        @Test func `a path that leads nowhere is refused`() throws {
+            try SystemCall.writeFile(place["file"])
+            try SystemCall.symlink("loop", place["loop"])
+            #expect(throws: Errno.noEntry) { try SystemCall.chmod(place["missing"], 0o600) }
+            #expect(throws: Errno.notDirectory) { try SystemCall.chmod(place["file/x"], 0o600) }
+            #expect(throws: Errno(rawValue: ELOOP)) { try SystemCall.chmod(place["loop"], 0o600) }
+            #expect(fchmod(-1, 0o600) == -1)
+            #expect(errno == EBADF)
+        }
     }
 }

@@ -56,5 +56,30 @@ extension MountTests.SystemCallTests {
             #expect(try SystemCall.stat(place["99"]).st_nlink == 1)
             #expect(try SystemCall.readFile(place["99"]) == Array("text".utf8))
         }
+
+        @Test func `a path that leads nowhere or through what is closed is refused`() throws {
+            try SystemCall.writeFile(place["file"])
+            try SystemCall.mkdir(place["closed"], 0o700)
+            try SystemCall.mkdir(place["fixed"], 0o755)
+            try SystemCall.symlink("loop", place["loop"])
+            #expect(throws: Errno.noEntry) { try SystemCall.link(place["file"], place["no/x"]) }
+            #expect(throws: Errno.noEntry) { try SystemCall.link(place["file"], "") }
+            #expect(throws: Errno.notDirectory) {
+                try SystemCall.link(place["file"], place["file/x"])
+            }
+            #expect(throws: Errno(rawValue: ELOOP)) {
+                try SystemCall.link(place["loop/x"], place["new"])
+            }
+            try SystemCall.chmod(place["file"], 0o666)
+            try Person.alice.run { () throws in
+                #expect(throws: Errno.accessDenied) {
+                    try SystemCall.link(place["file"], place["closed/x"])
+                }
+                #expect(throws: Errno.accessDenied) {
+                    try SystemCall.link(place["file"], place["fixed/x"])
+                }
+            }
+            #expect(try SystemCall.stat(place["file"]).st_nlink == 1)
+        }
     }
 }

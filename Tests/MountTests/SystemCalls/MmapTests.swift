@@ -87,5 +87,45 @@ extension MountTests.SystemCallTests {
             let run = try ProgramRun.run([place["program"]])
             #expect(run.isSuccess)
         }
+
+        @Test func `under a mapping a file is cut and grows again: what was cut off is zeros`()
+            throws
+        {
+            let file = try Descriptor(place["file"], O_RDWR | O_CREAT)
+            try file.writeAll([UInt8](repeating: 7, count: 3 * 4_096))
+            let mapping = try Mapping(file, count: 3 * 4_096)
+            #expect(mapping.bytes[2 * 4_096] == 7)
+            try file.truncate(4_096 + 10)
+            #expect(mapping.bytes[4_096 + 9] == 7)
+            #expect(mapping.bytes[4_096 + 10] == 0)
+            try file.truncate(3 * 4_096)
+            #expect(mapping.bytes[2 * 4_096] == 0)
+            mapping.bytes[5] = 8
+            try mapping.sync()
+            let wanted =
+                [7, 7, 7, 7, 7, 8] + [UInt8](repeating: 7, count: 4_096 + 4)
+                + [UInt8](repeating: 0, count: 2 * 4_096 - 10)
+            #expect(try file.read(4 * 4_096, at: 0) == wanted)
+        }
+
+        @Test func `a mapping needs the right to what it is for, and an offset of whole pages`()
+            throws
+        {
+            try SystemCall.writeFile(place["file"], [UInt8](repeating: 1, count: 8_192))
+            let reading = try Descriptor(place["file"], O_RDONLY)
+            #expect(throws: Errno.accessDenied) { try Mapping(reading, count: 4_096) }
+            let both = try Descriptor(place["file"], O_RDWR)
+            #expect(throws: Errno.invalid) { try Mapping(both, count: 4_096, offset: 100) }
+            #expect(throws: Errno.invalid) { try Mapping(both, count: 0) }
+            let directory = try Descriptor(place.path, O_RDONLY)
+            #expect(throws: Errno.noSuchDevice) {
+                do throws(Errno) {
+                    _ = try Mapping(directory, count: 4_096, protection: PROT_READ)
+                } catch {
+                    // ENODEV, which says the same of a directory.
+                    throw error.rawValue == ENODEV ? Errno.noSuchDevice : error
+                }
+            }
+        }
     }
 }

@@ -186,5 +186,28 @@ extension MountTests.SystemCallTests {
                 try SystemCall.rename(place["tmp/his"], place["tmp/still-his"])
             }
         }
+
+        @Test func `a path that leads nowhere or through what is closed is refused`() throws {
+            try SystemCall.writeFile(place["file"], "text")
+            try SystemCall.mkdir(place["fixed"], 0o755)
+            try SystemCall.symlink("loop", place["loop"])
+            #expect(throws: Errno.noEntry) { try SystemCall.rename(place["file"], "") }
+            #expect(throws: Errno.noEntry) { try SystemCall.rename("", place["new"]) }
+            #expect(throws: Errno.notDirectory) {
+                try SystemCall.rename(place["file"], place["file/x"])
+            }
+            #expect(throws: Errno.notDirectory) {
+                try SystemCall.rename(place["file"], place["new/"])
+            }
+            #expect(throws: Errno(rawValue: ELOOP)) {
+                try SystemCall.rename(place["loop/x"], place["new"])
+            }
+            try Person.alice.run { () throws in
+                #expect(throws: Errno.accessDenied) {
+                    try SystemCall.rename(place["file"], place["fixed/x"])
+                }
+            }
+            #expect(try SystemCall.readFile(place["file"]) == Array("text".utf8))
+        }
     }
 }

@@ -60,5 +60,16 @@ extension MountTests.SystemCallTests {
             #expect(try SystemCall.lstat(place["link"]).st_uid == 60_002)
             #expect(try SystemCall.lstat(place["link"]).st_gid == 60_003)
         }
+
+        @Test func `a path that leads nowhere or through what is closed is refused`() throws {
+            try SystemCall.writeFile(place["file"])
+            #expect(throws: Errno.noEntry) { try SystemCall.symlink("", place["new"]) }
+            #expect(throws: Errno.noEntry) { try SystemCall.symlink("x", place["missing/new"]) }
+            #expect(throws: Errno.notDirectory) { try SystemCall.symlink("x", place["file/new"]) }
+            try Person.alice.run { () throws in
+                #expect(throws: Errno.accessDenied) { try SystemCall.symlink("x", place["new"]) }
+            }
+            #expect(throws: Errno.noEntry) { try SystemCall.readlink(place["new"]) }
+        }
     }
 }
