@@ -71,6 +71,12 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: hot),
         .target(
+            name: "KeyspaceFS",
+            dependencies: [
+                "FileSystem", "KeyValue", "Primitives", "Redis", "Telemetry",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: hot),
+        .target(
             name: "FuseServer",
             dependencies: [
                 "CFuse", "CLinux", "FileSystem", "Primitives", "Telemetry",
@@ -79,8 +85,8 @@ let package = Package(
         .executableTarget(
             name: "apusfs",
             dependencies: [
-                "CJemalloc", "CLinux", "Codecs", "FileSystem", "FuseServer", "KeyValue",
-                "Primitives", "Redis", "Telemetry", "VolumeFS", "VolumeStore",
+                "CJemalloc", "CLinux", "Codecs", "FileSystem", "FuseServer", "KeyspaceFS",
+                "KeyValue", "Primitives", "Redis", "Telemetry", "VolumeFS", "VolumeStore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),
@@ -126,6 +132,12 @@ let package = Package(
             dependencies: [
                 "Cache", "Codecs", "FileSystem", "KeyValue", "Primitives", "Redis", "Telemetry",
                 "TestSupport", "VolumeFS", "VolumeStore",
+            ], swiftSettings: plain),
+        .testTarget(
+            name: "KeyspaceFSTests",
+            dependencies: [
+                "FileSystem", "KeyValue", "KeyspaceFS", "Primitives", "Redis", "Telemetry",
+                "TestSupport", .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),
         .testTarget(
             name: "FuseServerTests",

@@ -50,6 +50,16 @@ final class CommandBuffer {
 
     /// Begins a command of `arguments` words, its name included; that many have to follow.
     func begin(_ name: StaticString, arguments: Int) {
+        begin(arguments: arguments)
+        add(name)
+    }
+
+    func begin(_ name: Bytes, arguments: Int) {
+        begin(arguments: arguments)
+        add(name)
+    }
+
+    private func begin(arguments: Int) {
         precondition(missingArguments == 0, "a command was not finished")
         commandCount += 1
         missingArguments = arguments
@@ -57,7 +67,6 @@ final class CommandBuffer {
         put(UInt8(ascii: "*"))
         putDecimal(UInt64(arguments))
         putLineEnd()
-        add(name)
     }
 
     func add(_ word: StaticString) {

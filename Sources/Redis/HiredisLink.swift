@@ -51,19 +51,25 @@ enum HiredisLink {
 
         try append(context, [Bytes("SELECT".utf8), Bytes(String(endpoint.database).utf8)])
         try append(context, [Bytes("INFO".utf8), Bytes("server".utf8)])
-        for script in Script.all {
+        let scripts = options.loadsScripts ? Script.all : []
+        for script in scripts {
             let text = script.text.withUTF8Buffer { Bytes($0) }
             try append(context, [Bytes("SCRIPT".utf8), Bytes("LOAD".utf8), text])
         }
+        if !options.touchesKeys {
+            try append(context, ["CLIENT", "NO-TOUCH", "ON"].map { Bytes($0.utf8) })
+        }
         try check(try reply(context))
         let information = try reply(context)
-        for script in Script.all {
+        for script in scripts {
             let answer = try reply(context)
             try check(answer)
             guard answer == .bulk(script.digest) else {
                 throw .rejected(.protocolViolation("the server names a script differently"))
             }
         }
+        // An older server does not know this one.
+        if !options.touchesKeys { _ = try reply(context) }
         let run: Bytes? =
             if case .bulk(let text) = information {
                 RedisInformation(text)["run_id"].map { Bytes($0.utf8) }
@@ -100,6 +106,7 @@ enum HiredisLink {
             default: break
             }
         }
+        greeting.clientID = client
         guard let major = Int(greeting.version.prefix { $0 != "." }) else {
             throw .rejected(.protocolViolation("the server does not say its version"))
         }

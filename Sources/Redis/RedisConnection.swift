@@ -60,4 +60,6 @@ struct RedisIdentity: Hashable, Sendable {
 struct RedisGreeting: Hashable, Sendable {
     var version: String
     var isReplica: Bool
+    /// The number of this connection at the server.
+    var clientID: Int64?
 }

@@ -9,6 +9,13 @@ public struct RedisOptions: Hashable, Sendable {
     /// Shown by `CLIENT LIST`: printable ASCII without spaces; other bytes become `-`.
     public var clientName: String
 
+    /// Whether each connection loads the scripts that `KeyValueStore` needs. Without them only
+    /// `perform`, `makeSession` and `watchKeys` work.
+    public var loadsScripts = true
+    /// Whether what is asked counts as a use of the key (OBJECT IDLETIME). Servers older than 7.2 know no
+    /// other way.
+    public var touchesKeys = true
+
     public static let allowedConnections = 1...64
 
     public init(

@@ -106,8 +106,7 @@ public final class RedisStore: KeyValueStore {
     /// Has the server carry out the commands of `exchange` and returns when all of them are answered
     /// with something else than "not now".
     func call(_ exchange: Exchange, on lane: Lane) throws(StoreError) {
-        trips.wrappingAdd(1, ordering: .relaxed)
-        metrics.add(.storeRoundTrips)
+        countTrip()
         var pauses = ReconnectPolicy()
         var scriptLoads = 0
         while true {
@@ -126,6 +125,16 @@ public final class RedisStore: KeyValueStore {
             }
             exchange.rewind()
         }
+    }
+
+    func countTrip() {
+        trips.wrappingAdd(1, ordering: .relaxed)
+        metrics.add(.storeRoundTrips)
+    }
+
+    /// A connection that was lost on this side: the server is told to end it before anything is changed.
+    func bury(_ connection: RedisConnection) {
+        if let identity = connection.identity { zombies.add(identity) }
     }
 
     /// One attempt; `false` when the connection was lost and the commands may be sent again.
@@ -155,7 +164,7 @@ public final class RedisStore: KeyValueStore {
     }
 
     /// Ends early when the store is closed.
-    private func pause(milliseconds: Int, _ deadline: Deadline) {
+    func pause(milliseconds: Int, _ deadline: Deadline) {
         let limit = min(.after(milliseconds: milliseconds), deadline)
         let _: Void? = closed.wait(until: limit) { $0 ? () : nil }
     }

@@ -7,9 +7,15 @@ extension RedisStore {
     public func subscribe(
         to channel: Bytes, handler: @escaping @Sendable (SubscriptionEvent) -> Void
     ) throws(StoreError) -> any Subscription {
+        try subscribe(to: .channel(channel), handler: handler)
+    }
+
+    func subscribe(
+        to topic: SubscriptionTopic, handler: @escaping @Sendable (SubscriptionEvent) -> Void
+    ) throws(StoreError) -> any Subscription {
         if isClosed { throw .closed }
         let subscription = RedisSubscription(
-            channel: channel, endpoint: endpoint, options: options, logger: logger, handler
+            topic: topic, endpoint: endpoint, options: options, logger: logger, handler
         ) { [weak self] ended in
             self?.subscriptions.withLock { $0.removeAll { $0 === ended } }
         }
@@ -35,7 +41,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
     /// After this long without a message the server is asked whether it is there.
     private static let silenceMilliseconds = 5_000
 
-    private let channel: Bytes
+    private let topic: SubscriptionTopic
     private let endpoint: RedisEndpoint
     private let options: RedisOptions
     private let logger: Logger
@@ -45,11 +51,11 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
     private let worker = Locked<WorkerThread?>(nil)
 
     init(
-        channel: Bytes, endpoint: RedisEndpoint, options: RedisOptions, logger: Logger,
+        topic: SubscriptionTopic, endpoint: RedisEndpoint, options: RedisOptions, logger: Logger,
         _ handler: @escaping @Sendable (SubscriptionEvent) -> Void,
         onEnd: @escaping @Sendable (RedisSubscription) -> Void
     ) {
-        self.channel = channel
+        self.topic = topic
         self.endpoint = endpoint
         self.options = options
         self.logger = logger
@@ -132,8 +138,9 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         var isEstablished = false
         do throws(LinkFailure) {
             try send(connection) { commands in
-                commands.begin("SUBSCRIBE", arguments: 2)
-                commands.add(channel)
+                for command in topic.commands(clientID: connection.greeting.clientID) {
+                    commands.add(command)
+                }
             }
             while true {
                 let reply = try connection.reader.readReply()
@@ -157,18 +164,22 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
     /// Whether the reply confirms the subscription.
     private func deliver(_ reply: Reply) throws(LinkFailure) -> Bool {
         switch reply {
-        case .array(let parts) where parts.count == 3 && parts[0] == .bulk(Bytes("message".utf8)):
-            guard case .bulk(let message) = parts[2] else {
-                throw .malformedReply("a message that is no string")
+        case .array(let parts):
+            switch topic.meaning(of: parts) {
+            case .confirmation:
+                handler(.established)
+                state.change { state in
+                    if state.firstResult == nil { state.firstResult = .success(()) }
+                }
+                return true
+            case .messages(let messages): for message in messages { handler(.message(message)) }
+            case .everything:
+                handler(.interrupted)
+                handler(.established)
+            case .malformed: throw .malformedReply("a message that is no string")
+            case .other: break
             }
-            handler(.message(message))
             return false
-        case .array(let parts) where parts.first == .bulk(Bytes("subscribe".utf8)):
-            handler(.established)
-            state.change { state in
-                if state.firstResult == nil { state.firstResult = .success(()) }
-            }
-            return true
         case .error(let text):
             state.change { state in
                 guard state.firstResult == nil, case .refused(let error) = ErrorKind(text) else {
@@ -177,7 +188,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
                 state.firstResult = .failure(error)
             }
             throw .malformedReply(String(decoding: text, as: UTF8.self))
-        case .array, .simple, .integer, .bulk, .null: return false
+        case .simple, .integer, .bulk, .null: return false
         }
     }
 

@@ -1,7 +1,7 @@
-import KeyValue
+public import KeyValue
 
 /// A reply in RESP2.
-enum Reply: Hashable, Sendable {
+public enum Reply: Hashable, Sendable {
     case simple(Bytes)
     case error(Bytes)
     case integer(Int64)
@@ -11,6 +11,18 @@ enum Reply: Hashable, Sendable {
 
     static func simple(_ text: StaticString) -> Reply {
         .simple(text.withUTF8Buffer { Bytes($0) })
+    }
+}
+
+extension Reply {
+    /// What an error reply means; `nil` for every other reply.
+    public var failure: StoreError? {
+        guard case .error(let text) = self else { return nil }
+        switch ErrorKind(text) {
+        case .refused(let error): return error
+        case .unknownScript, .tryLater:
+            return .unavailable(String(decoding: text, as: UTF8.self))
+        }
     }
 }
 

@@ -16,11 +16,14 @@ import Testing
             "Codecs", "FileSystem", "KeyValue", "Logging", "Primitives", "Telemetry",
         ],
         "VolumeFS": ["Cache", "FileSystem", "Logging", "Primitives", "Telemetry", "VolumeStore"],
+        "KeyspaceFS": [
+            "FileSystem", "KeyValue", "Logging", "Primitives", "Redis", "Telemetry",
+        ],
         "FuseServer": ["CFuse", "CLinux", "FileSystem", "Logging", "Primitives", "Telemetry"],
         "apusfs": [
             "ArgumentParser", "CJemalloc", "CLinux", "Codecs", "FileSystem", "FoundationEssentials",
-            "FuseServer", "KeyValue", "Logging", "Primitives", "Redis", "Telemetry", "VolumeFS",
-            "VolumeStore",
+            "FuseServer", "KeyspaceFS", "KeyValue", "Logging", "Primitives", "Redis", "Telemetry",
+            "VolumeFS", "VolumeStore",
         ],
     ]
 

@@ -6,7 +6,7 @@ import ArgumentParser
 /// A flag that was given: its long name, and its value if it takes one.
 typealias GivenFlag = (name: String, value: String?)
 
-private func collect(
+func collect(
     _ values: [(String, String?)], switches: [(String, Bool)] = []
 ) -> [GivenFlag] {
     values.compactMap { name, value in value.map { (name, $0) } }

@@ -6,6 +6,7 @@ struct RootCommand: ParsableCommand {
         abstract: "A POSIX filesystem whose files live in Redis.",
         usage: """
             apusfs [mount] [SOURCE] MOUNTPOINT [OPTIONS]
+            apusfs keys SOURCE MOUNTPOINT [OPTIONS]
             apusfs umount MOUNTPOINT
             apusfs format SOURCE [OPTIONS]
             apusfs status SOURCE|MOUNTPOINT
@@ -26,11 +27,16 @@ struct RootCommand: ParsableCommand {
               apusfs format redis://server/1
               apusfs mount redis://server/1 /mnt/x --password-file /etc/apusfs/password
 
+            What a server holds already, as files:
+              apusfs keys redis://server/1 /mnt/keys
+
             'apusfs help mount' lists what can be set about a mount.
             """,
         version: "apusfs \(Version.apusfs)",
         groupedSubcommands: [
-            CommandGroup(name: "Mounts:", subcommands: [MountCommand.self, UmountCommand.self]),
+            CommandGroup(
+                name: "Mounts:",
+                subcommands: [MountCommand.self, KeysCommand.self, UmountCommand.self]),
             CommandGroup(name: "Volumes:", subcommands: [FormatCommand.self, StatusCommand.self]),
             CommandGroup(name: "Program:", subcommands: [VersionCommand.self, ServeCommand.self]),
         ],
@@ -47,5 +53,5 @@ struct RootCommand: ParsableCommand {
     }
 
     /// For suggesting the one that was meant.
-    static let commandNames = ["mount", "umount", "format", "status", "version", "help"]
+    static let commandNames = ["mount", "keys", "umount", "format", "status", "version", "help"]
 }

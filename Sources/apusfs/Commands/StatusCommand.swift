@@ -84,7 +84,10 @@ struct StatusCommand: ParsableCommand {
         let complete = try PasswordSource.complete(
             source, passwordFile: passwordFile ?? record.passwordFile,
             environment: Environment.all)
-        var report = try VolumeReport.read(complete, volume: record.volume)
+        var report =
+            record.showsKeys == true
+            ? try VolumeReport.ofKeys(complete)
+            : try VolumeReport.read(complete, volume: record.volume)
         report.mount = .init(record)
         return report
     }
@@ -99,7 +102,8 @@ struct StatusCommand: ParsableCommand {
             lines.append(
                 MountLine(
                     mountPoint: entry.mountPoint, source: entry.source,
-                    volume: record?.volume, process: process?.id))
+                    volume: record?.showsKeys == true ? nil : record?.volume,
+                    view: record?.showsKeys == true ? "keys" : nil, process: process?.id))
         }
         if json { return Console.print(JSON.text(lines)) }
         for line in lines { Console.print(line.text) }
@@ -111,11 +115,14 @@ struct StatusCommand: ParsableCommand {
         var mountPoint: String
         var source: String
         var volume: String?
+        /// `keys` for what is no volume.
+        var view: String?
         /// Nil when it has died, or belongs to a user whose records cannot be read.
         var process: Int32?
 
         var text: String {
             "\(mountPoint): \(source)" + (volume.map { ", volume '\($0)'" } ?? "")
+                + (view.map { ", \($0)" } ?? "")
                 + (process.map { ", process \($0)" } ?? ", no process is known")
         }
     }

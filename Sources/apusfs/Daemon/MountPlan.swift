@@ -25,8 +25,13 @@ struct MountPlan: Equatable, Sendable, Codable {
             source = try DefaultPlace.source(
                 volume: settings.volume, userID: geteuid(), environment: environment)
         }
+        var named = source
+        if let database = settings.keys?.database { named.database = database }
+        if settings.keys != nil, source.place == .memory {
+            throw CommandFailure("memory: holds no dataset of others", status: .usage)
+        }
         let complete = try PasswordSource.complete(
-            source, passwordFile: settings.passwordFile, environment: environment)
+            named, passwordFile: settings.passwordFile, environment: environment)
         var settings = settings
         settings.passwordFile = settings.passwordFile.map { absolute($0, workingDirectory) }
         settings.logFile = settings.logFile.map { absolute($0, workingDirectory) }

@@ -2,8 +2,10 @@ import FileSystem
 import FuseServer
 import Glibc
 import KeyValue
+import KeyspaceFS
 import Logging
 import Primitives
+import Redis
 import Telemetry
 import VolumeFS
 import VolumeStore
@@ -71,7 +73,8 @@ final class MountProcess: Sendable {
             plan.source,
             StoreAccess.Options(
                 connections: settings.connections, ioTimeout: settings.ioTimeout,
-                mayCreate: !settings.isReadOnly, isSupervised: true),
+                mayCreate: settings.keys == nil && !settings.isReadOnly, isSupervised: true,
+                isGuest: settings.keys != nil),
             metrics: metrics, logger: logger
         ) { (line) throws(CommandFailure) in
             try checkEnding()
@@ -88,25 +91,16 @@ final class MountProcess: Sendable {
     }
 
     private func serve(_ access: StoreAccess, at mountPoint: String) throws(CommandFailure) {
-        let settings = plan.settings
         try checkEnding()
-        let volume = try OpenVolume.prepare(access, settings)
-        try OpenVolume.requireBlockSize(volume, settings, plan.source)
-        let status: StoreStatus
-        do throws(StoreError) {
-            status = try access.store.status()
-        } catch {
-            throw StoreFailure.describe(error, plan.source)
+        let served: Served
+        if let keys = plan.settings.keys {
+            served = try openKeys(access, keys)
+        } else {
+            served = try openVolume(access, mountPoint)
         }
-        // A replica refuses every change, so the mount refuses it first.
-        let isReadOnly = settings.isReadOnly || status.isReadOnly
-        for warning in StoreWarnings.about(status, plan.source) {
-            reporter.send(.warning(warning))
-            logger.warning("\(warning)")
-        }
-        let fileSystem = try makeFileSystem(access, volume, mountPoint, isReadOnly: isReadOnly)
+        let (fileSystem, status) = (served.fileSystem, served.status)
         let server = FuseServer(
-            fileSystem: fileSystem, options: plan.fuseOptions(isReadOnly: isReadOnly),
+            fileSystem: fileSystem, options: plan.fuseOptions(isReadOnly: served.isReadOnly),
             metrics: metrics, logger: logger)
         do throws(FuseError) {
             try server.mount(at: mountPoint)
@@ -124,9 +118,59 @@ final class MountProcess: Sendable {
         } catch {
             throw CommandFailure("\(error)")
         }
-        let lost = fileSystem.lostFileCount
+        let lost = served.lostFileCount()
         guard lost == 0 else {
             throw CommandFailure("changes of \(lost) files could not be stored and are lost")
+        }
+    }
+
+    /// What is going to be mounted.
+    private struct Served {
+        var fileSystem: any FileSystemOperations
+        var status: StoreStatus
+        var isReadOnly: Bool
+        var lostFileCount: () -> Int
+    }
+
+    private func openVolume(
+        _ access: StoreAccess, _ mountPoint: String
+    ) throws(CommandFailure) -> Served {
+        let settings = plan.settings
+        let volume = try OpenVolume.prepare(access, settings)
+        try OpenVolume.requireBlockSize(volume, settings, plan.source)
+        let status = try VolumeReport.status(of: access)
+        // A replica refuses every change, so the mount refuses it first.
+        let isReadOnly = settings.isReadOnly || status.isReadOnly
+        warn(StoreWarnings.about(status, plan.source))
+        let fileSystem = try makeFileSystem(access, volume, mountPoint, isReadOnly: isReadOnly)
+        return Served(fileSystem: fileSystem, status: status, isReadOnly: isReadOnly) {
+            fileSystem.lostFileCount
+        }
+    }
+
+    private func openKeys(
+        _ access: StoreAccess, _ keys: KeysSettings
+    ) throws(CommandFailure) -> Served {
+        guard let redis = access.store as? RedisStore else {
+            throw CommandFailure("\(plan.source): is no Redis server", status: .usage)
+        }
+        let status = try VolumeReport.status(of: access)
+        let isReadOnly = !keys.isWritable || status.isReadOnly
+        if keys.isWritable, status.isReadOnly {
+            warn(["\(plan.source): a replica that takes no changes: mounted read-only"])
+        }
+        let fileSystem = KeyspaceFileSystem(
+            redis: redis, options: keys.options(plan.settings, isReadOnly: isReadOnly),
+            metrics: metrics, logger: logger)
+        return Served(fileSystem: fileSystem, status: status, isReadOnly: isReadOnly) {
+            fileSystem.lostFileCount
+        }
+    }
+
+    private func warn(_ warnings: [String]) {
+        for warning in warnings {
+            reporter.send(.warning(warning))
+            logger.warning("\(warning)")
         }
     }
 
@@ -154,7 +198,8 @@ final class MountProcess: Sendable {
             "mounted",
             metadata: [
                 "source": "\(plan.source)", "mount": "\(mountPoint)",
-                "volume": "\(plan.settings.volume)", "store": "\(status.product)",
+                "shows": plan.settings.keys == nil
+                    ? "volume \(plan.settings.volume)" : "keys", "store": "\(status.product)",
             ])
         reporter.send(.ready)
     }
@@ -197,7 +242,8 @@ final class MountProcess: Sendable {
         shown.password = nil
         return MountRecord(
             process: getpid(), mountPoint: mountPoint, source: "\(shown)",
-            volume: plan.settings.volume, passwordFile: plan.settings.passwordFile,
+            volume: plan.settings.volume, showsKeys: plan.settings.keys == nil ? nil : true,
+            passwordFile: plan.settings.passwordFile,
             logFile: plan.settings.isForeground ? plan.settings.logFile : try plan.logPath(),
             isReadOnly: plan.settings.isReadOnly, since: Timestamp.now.nanoseconds, failure: nil)
     }

@@ -12,6 +12,8 @@ struct MountRecord: Equatable, Sendable, Codable {
     /// Without password.
     var source: String
     var volume: String
+    /// The mount shows the keys of a database, not a volume.
+    var showsKeys: Bool?
     var passwordFile: String?
     var logFile: String?
     var isReadOnly: Bool

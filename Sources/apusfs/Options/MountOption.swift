@@ -20,7 +20,7 @@ struct MountOption: Sendable {
     /// like; the caller puts the name of the option before it.
     let apply: @Sendable (_ value: String, inout MountSettings) throws(CommandFailure) -> Void
 
-    private init(
+    init(
         _ name: String, aliases: [String] = [], argument: Argument = .none,
         apply: @escaping @Sendable (String, inout MountSettings) throws(CommandFailure) -> Void
     ) {

@@ -45,6 +45,12 @@ struct MountSettings: Equatable, Sendable, Codable {
     /// Options for libfuse and the kernel, handed on as they are: `nosuid`, `fsname=...`.
     var fuseOptions: [String] = []
 
+    /// The mount shows the keys of a database, not a volume.
+    var keys: KeysSettings?
+    /// Whom the files of a keyspace belong to.
+    var ownerID = geteuid()
+    var ownerGroupID = getegid()
+
     static let standardVolume = "apusfs"
 
     static let cacheRange = (4 << 20)...(1 << 44)

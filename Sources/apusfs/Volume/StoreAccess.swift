@@ -23,6 +23,8 @@ final class StoreAccess: Sendable {
         var mayCreate = false
         /// Whether an embedded server is started again when it dies.
         var isSupervised = false
+        /// For the keys of others: nothing is loaded into the server, and looking is no use of a key.
+        var isGuest = false
     }
 
     /// Connects and gets a first answer. When this throws, nothing is left running.
@@ -47,13 +49,14 @@ final class StoreAccess: Sendable {
         let endpoint = RedisEndpoint(
             address, user: source.user, password: source.password?.reveal(),
             database: source.database)
+        var redisOptions = RedisOptions(
+            connections: options.connections,
+            ioTimeoutMilliseconds: options.ioTimeout.milliseconds)
+        redisOptions.loadsScripts = !options.isGuest
+        redisOptions.touchesKeys = !options.isGuest
         do throws(StoreError) {
             let store = try RedisStore(
-                endpoint: endpoint,
-                options: RedisOptions(
-                    connections: options.connections,
-                    ioTimeoutMilliseconds: options.ioTimeout.milliseconds),
-                metrics: metrics, logger: logger)
+                endpoint: endpoint, options: redisOptions, metrics: metrics, logger: logger)
             if options.isSupervised { superviseIfEmbedded(server, logger: logger) }
             return StoreAccess(source: source, store: store, server: server)
         } catch {

@@ -10,6 +10,8 @@ import VolumeStore
 struct VolumeReport: Codable, Sendable {
     var source: String
     var volume: Volume?
+    /// `keys` for what is no volume.
+    var view: String?
     var usage: Usage?
     var store: Store
     var warnings: [String]
@@ -42,6 +44,15 @@ struct VolumeReport: Codable, Sendable {
         /// `none`, `snapshots`, `everySecond`, `always`
         var persistence: String
         var isReadOnly: Bool
+
+        init(_ status: StoreStatus) {
+            product = status.product
+            usedBytes = status.usedBytes
+            limitBytes = status.limitBytes
+            mayEvict = status.mayEvict
+            persistence = status.persistence.rawValue
+            isReadOnly = status.isReadOnly
+        }
     }
 
     struct Session: Codable, Sendable {
@@ -81,10 +92,7 @@ extension VolumeReport {
             blockSizeBytes: volume.blockSize.bytes, codec: volume.codec.name,
             compressionThresholdBytes: volume.compressionThresholdBytes,
             created: ClockText.utc(volume.createdAt))
-        store = Store(
-            product: status.product, usedBytes: status.usedBytes, limitBytes: status.limitBytes,
-            mayEvict: status.mayEvict, persistence: status.persistence.rawValue,
-            isReadOnly: status.isReadOnly)
+        store = Store(status)
         warnings = StoreWarnings.about(status, source)
         sessions = []
     }
@@ -101,6 +109,20 @@ extension VolumeReport {
         return try StoreAccess.with(source, StoreAccess.Options(), logger: logger) {
             (access) throws(CommandFailure) in
             try read(access, name, logger: logger)
+        }
+    }
+
+    /// The server of a mount that shows its keys.
+    static func ofKeys(_ source: Source) throws(CommandFailure) -> VolumeReport {
+        var options = StoreAccess.Options()
+        options.isGuest = true
+        let logger = Logger(label: "apusfs") { _ in SwiftLogNoOpLogHandler() }
+        return try StoreAccess.with(source, options, logger: logger) {
+            (access) throws(CommandFailure) in
+            let status = try status(of: access)
+            return VolumeReport(
+                source: "\(source)", volume: nil, view: "keys", usage: nil, store: Store(status),
+                warnings: [], sessions: [], mount: nil)
         }
     }
 
@@ -149,9 +171,7 @@ extension VolumeReport {
             persistence: .none, isReadOnly: false)
         var report = VolumeReport(
             source: "memory:", volume: nil, usage: nil,
-            store: Store(
-                product: status.product, usedBytes: 0, limitBytes: 0, mayEvict: false,
-                persistence: status.persistence.rawValue, isReadOnly: false),
+            store: Store(status),
             warnings: StoreWarnings.about(status, Source(.memory)), sessions: [],
             mount: Mount(record))
         var information = statvfs()
@@ -170,6 +190,7 @@ extension VolumeReport {
 extension VolumeReport {
     var text: String {
         var lines: [(String, String)] = [("source", source)]
+        if let view { lines.append(("shows", view)) }
         if let volume {
             lines += [
                 ("volume", "\(volume.name), format \(volume.format), uuid \(volume.uuid)"),

@@ -1,8 +1,7 @@
-import FileSystem
-import Primitives
+public import Primitives
 
 /// Open files or directories by the number that the kernel passes back.
-final class HandleTable<Item: AnyObject & Sendable>: Sendable {
+public final class HandleTable<Item: AnyObject & Sendable>: Sendable {
     private static var shardCount: UInt64 { 16 }
 
     private struct Contents {
@@ -18,13 +17,13 @@ final class HandleTable<Item: AnyObject & Sendable>: Sendable {
 
     private let shards: [Shard]
 
-    init() {
+    public init() {
         // Numbers of shard n are n + 16, n + 32, …: the low bits lead back, and 0 is no handle.
         shards = (0..<Self.shardCount).map { Shard(first: $0 + Self.shardCount) }
     }
 
     /// `hint` spreads handles over the shards.
-    func insert(_ item: Item, hint: InodeID) -> HandleID {
+    public func insert(_ item: Item, hint: InodeID) -> HandleID {
         let shard = shards[Int(hint.rawValue % Self.shardCount)]
         return shard.contents.withLock { contents in
             let number = contents.next
@@ -35,7 +34,7 @@ final class HandleTable<Item: AnyObject & Sendable>: Sendable {
     }
 
     /// EBADF for a number that was never given out or was removed.
-    func item(_ handle: HandleID) throws(Errno) -> Item {
+    public func item(_ handle: HandleID) throws(Errno) -> Item {
         let found = shards[Int(handle.rawValue % Self.shardCount)].contents.withLock {
             $0.items[handle.rawValue]
         }
@@ -44,14 +43,14 @@ final class HandleTable<Item: AnyObject & Sendable>: Sendable {
     }
 
     @discardableResult
-    func remove(_ handle: HandleID) -> Item? {
+    public func remove(_ handle: HandleID) -> Item? {
         shards[Int(handle.rawValue % Self.shardCount)].contents.withLock {
             $0.items.removeValue(forKey: handle.rawValue)
         }
     }
 
     /// All items of this moment.
-    func snapshot() -> [Item] {
+    public func snapshot() -> [Item] {
         shards.flatMap { shard in shard.contents.withLock { Array($0.items.values) } }
     }
 }

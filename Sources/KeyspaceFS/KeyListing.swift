@@ -1,0 +1,242 @@
+import FileSystem
+import KeyValue
+import Primitives
+import Redis
+
+/// Produces the entries of a directory, page by page, with SCAN. Used by one thread at a time.
+final class KeyListing {
+    private enum Stage {
+        case made
+        case scan(cursor: UInt64)
+        case done
+    }
+
+    /// A hash with at most so many fields is asked for all their names at once.
+    private static let fewFields = 1_000
+
+    private let fileSystem: KeyspaceFileSystem
+    private let place: Place
+    private var stage = Stage.made
+    /// Hashes with many fields, of which the rest has to be shown.
+    private var hashes: [(key: Bytes, cursor: UInt64)] = []
+    /// Whether any key of this directory was seen.
+    private var hasSeenKeys = false
+
+    private var naming: KeyspaceNaming { fileSystem.naming }
+    private var store: KeyStore { fileSystem.store }
+
+    init(_ place: Place, _ fileSystem: KeyspaceFileSystem) {
+        self.place = place
+        self.fileSystem = fileSystem
+    }
+
+    /// Whether there is anything at all.
+    func hasEntries() throws(Errno) -> Bool {
+        while let entries = try next() {
+            if !entries.isEmpty { return true }
+        }
+        return false
+    }
+
+    /// The next entries, which may be none; `nil` at the end. The same entry may come more than once.
+    func next() throws(Errno) -> [ListedEntry]? {
+        switch stage {
+        case .made:
+            stage = .scan(cursor: 0)
+            // Names depend on which directories there are.
+            if case .directory = place { try fileSystem.index.refresh() }
+            return madeEntries()
+        case .scan(let cursor):
+            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
+            return try scan(cursor)
+        case .done:
+            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
+            forgetIfEmpty()
+            return nil
+        }
+    }
+
+    private func madeEntries() -> [ListedEntry] {
+        fileSystem.index.made(in: place).compactMap { made in
+            let full: Bytes
+            switch (made, place) {
+            case (.directory(let directory), .directory(let parent)):
+                full =
+                    directory.pending.isEmpty
+                    ? naming.name(of: directory, in: parent.prefix) : directory.pending
+            case (.hash(let key, let pending), .directory(let parent)):
+                full = pending.isEmpty ? hashName(key, parent.prefix) : pending
+            case (.hash(_, let pending), .hash): full = pending
+            default: return nil
+            }
+            if made.isContinuation {
+                let outer = full.dropFirst(pending.count)
+                return ListedEntry(name: Bytes(outer) + NameMark.more, place: made)
+            }
+            return entry(full, made)
+        }
+    }
+
+    /// What of the names here stands in the directories above.
+    private var pending: Bytes {
+        switch place {
+        case .directory(let directory): directory.pending
+        case .hash(_, let pending): pending
+        case .value, .field, .updater: []
+        }
+    }
+
+    /// The entry for something of this full name: itself, or a directory in which its name goes on.
+    private func entry(_ full: Bytes, _ target: Place) -> ListedEntry? {
+        switch naming.piece(of: full, behind: pending) {
+        case .last(let name): return ListedEntry(name: name, place: target)
+        case .more(let name):
+            let behind = pending + name.dropLast(NameMark.more.count)
+            switch place {
+            case .directory(let directory):
+                return ListedEntry(
+                    name: name,
+                    place: .directory(DirectoryPlace(prefix: directory.prefix, pending: behind)))
+            case .hash(let key, _):
+                return ListedEntry(name: name, place: .hash(key: key, pending: behind))
+            case .value, .field, .updater: return nil
+            }
+        case nil: return nil
+        }
+    }
+
+    // MARK: Keys
+
+    private func scan(_ cursor: UInt64) throws(Errno) -> [ListedEntry] {
+        guard case .directory(let directory) = place else {
+            stage = .done
+            guard case .hash(let key, _) = place else { return [] }
+            return try firstFields(of: [key]) ?? []
+        }
+        let prefix = directory.prefix
+        let page = try store.scan(cursor, matching: fileSystem.index.pattern(for: prefix))
+        stage = page.next == 0 ? .done : .scan(cursor: page.next)
+        let keys = page.items.filter { $0.starts(with: prefix) && naming.shows($0) }
+        hasSeenKeys = hasSeenKeys || !keys.isEmpty
+        var entries: [ListedEntry] = []
+        var below: Set<DirectoryPlace> = []
+        var here: [Bytes] = []
+        for key in keys {
+            switch naming.appearance(of: key, in: prefix) {
+            case .here: here.append(key)
+            case .below(let directory): below.insert(directory)
+            }
+        }
+        for directory in below {
+            fileSystem.index.note(directory.prefix)
+            if let entry = entry(naming.name(of: directory, in: prefix), .directory(directory)) {
+                entries.append(entry)
+            }
+        }
+        return entries + (try self.entries(for: here, in: prefix))
+    }
+
+    /// Keys that show by themselves. Their types are asked for, and whether a field has the name of one that
+    /// has a dot.
+    private func entries(for keys: [Bytes], in prefix: Bytes) throws(Errno) -> [ListedEntry] {
+        guard !keys.isEmpty else { return [] }
+        let rivals = keys.map { naming.rival(of: $0, in: prefix) }
+        var commands = keys.map { RedisCommand("TYPE", $0) }
+        for case let rival? in rivals {
+            commands.append(RedisCommand("HEXISTS", rival.key, rival.field))
+        }
+        let replies = try store.perform(commands, isBulky: true)
+        var answers = replies[keys.count...]
+        var entries: [ListedEntry] = []
+        var hashes: [Bytes] = []
+        for (index, key) in keys.enumerated() {
+            let isRivalled = rivals[index] != nil && answers.popFirst() == .integer(1)
+            // `nil`: gone since the page was made.
+            guard let type = try store.type(replies[index]) else { continue }
+            guard type == .hash else {
+                let name = valueName(key, prefix, isRivalled: isRivalled)
+                if let entry = entry(name, .value(key: key)) { entries.append(entry) }
+                continue
+            }
+            if naming.hashes == .fields {
+                hashes.append(key)
+            } else if let entry = entry(hashName(key, prefix), .hash(key: key, pending: [])) {
+                entries.append(entry)
+            }
+        }
+        return entries + (try firstFields(of: hashes) ?? [])
+    }
+
+    private func valueName(_ key: Bytes, _ prefix: Bytes, isRivalled: Bool) -> Bytes {
+        let plain = naming.name(of: key, in: prefix, isRivalled: isRivalled)
+        return naming.name(
+            of: key, in: prefix, isRivalled: isRivalled,
+            isAlsoDirectory: isDirectory(plain, prefix))
+    }
+
+    private func hashName(_ key: Bytes, _ prefix: Bytes) -> Bytes {
+        valueName(key, prefix, isRivalled: false)
+    }
+
+    /// Whether a directory of keys has this name.
+    private func isDirectory(_ name: Bytes, _ prefix: Bytes) -> Bool {
+        guard let directory = naming.directory(named: name, in: prefix) else { return false }
+        return fileSystem.index.knows(directory.prefix)
+            || fileSystem.index.isMade(.directory(directory))
+    }
+
+    // MARK: Fields
+
+    /// The fields of hashes that have few, and the beginning of the others.
+    private func firstFields(of keys: [Bytes]) throws(Errno) -> [ListedEntry]? {
+        guard !keys.isEmpty else { return nil }
+        let lengths = try store.perform(keys.map { RedisCommand("HLEN", $0) }, isBulky: true)
+        var few: [Bytes] = []
+        for (key, length) in zip(keys, lengths) {
+            // Of another type by now.
+            if length.failure == .wrongKind { continue }
+            if try store.integer(length) <= Int64(Self.fewFields) {
+                few.append(key)
+            } else {
+                hashes.append((key, 0))
+            }
+        }
+        let names = try store.perform(few.map { RedisCommand("HKEYS", $0) }, isBulky: true)
+        var entries: [ListedEntry] = []
+        for (key, reply) in zip(few, names) {
+            if reply.failure == .wrongKind { continue }
+            entries += self.entries(for: try store.texts(try store.checked(reply)), of: key)
+        }
+        return entries
+    }
+
+    private func moreFields(of key: Bytes, _ cursor: UInt64) throws(Errno) -> [ListedEntry] {
+        let page = try store.fields(of: key, cursor)
+        if page.next != 0 { hashes.append((key, page.next)) }
+        return entries(for: page.items, of: key)
+    }
+
+    private func entries(for fields: [Bytes], of key: Bytes) -> [ListedEntry] {
+        fields.compactMap { field in
+            let name: Bytes
+            switch place {
+            case .directory(let directory):
+                let plain = naming.name(of: field, ofHash: key, in: directory.prefix)
+                name = naming.name(
+                    of: field, ofHash: key, in: directory.prefix,
+                    isAlsoDirectory: isDirectory(plain, directory.prefix))
+            case .hash: name = naming.name(of: field)
+            case .value, .field, .updater: return nil
+            }
+            return entry(name, .field(key: key, field: field))
+        }
+    }
+
+    /// A directory of which nothing is left is not one any more.
+    private func forgetIfEmpty() {
+        guard !hasSeenKeys, case .directory(let directory) = place, directory.pending.isEmpty,
+            directory.prefix != naming.rootPrefix
+        else { return }
+        fileSystem.index.forget(directory.prefix)
+    }
+}

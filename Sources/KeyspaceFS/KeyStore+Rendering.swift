@@ -1,0 +1,132 @@
+import KeyValue
+import Primitives
+import Redis
+
+extension KeyStore {
+    /// What is read at once, as one moment of the value.
+    private static let pageElements = 1_000
+
+    /// The text of a list, set, sorted set or stream. Up to a thousand elements are read by one command and
+    /// are one moment of the value; more are read page by page, so that nobody waits for it. EFBIG beyond
+    /// `limitBytes`.
+    func render(
+        _ key: Bytes, _ type: ValueType, _ format: KeyspaceOptions.Format, limitBytes: Int
+    ) throws(Errno) -> Bytes {
+        var rendering = Rendering(type: type, format: format)
+        switch type {
+        case .list: try renderList(key, &rendering, limitBytes)
+        case .set: try renderSet(key, &rendering, limitBytes)
+        case .sortedSet: try renderSortedSet(key, &rendering, limitBytes)
+        case .stream: try renderStream(key, &rendering, limitBytes)
+        case .string, .hash, .other: throw .notSupported
+        }
+        rendering.finish()
+        return rendering.text
+    }
+
+    private func check(_ rendering: Rendering, _ limitBytes: Int) throws(Errno) {
+        guard rendering.text.count <= limitBytes else { throw .fileTooLarge }
+    }
+
+    private func renderList(
+        _ key: Bytes, _ rendering: inout Rendering, _ limitBytes: Int
+    ) throws(Errno) {
+        var start = 0
+        while true {
+            let elements = try texts(
+                try perform(Self.range("LRANGE", key, from: start), isBulky: true))
+            for element in elements { rendering.add(element) }
+            try check(rendering, limitBytes)
+            guard elements.count == Self.pageElements else { return }
+            start += Self.pageElements
+        }
+    }
+
+    private static func range(
+        _ name: StaticString, _ key: Bytes, from start: Int, _ more: [Bytes] = []
+    ) -> RedisCommand {
+        RedisCommand(
+            name,
+            [key, Bytes(decimal: Int64(start)), Bytes(decimal: Int64(start + pageElements - 1))]
+                + more)
+    }
+
+    /// In the order of the bytes, since a set has none of its own.
+    private func renderSet(
+        _ key: Bytes, _ rendering: inout Rendering, _ limitBytes: Int
+    ) throws(Errno) {
+        var members: [Bytes] = []
+        if try integer(try perform(RedisCommand("SCARD", key))) <= Int64(Self.pageElements) {
+            members = try texts(try perform(RedisCommand("SMEMBERS", key), isBulky: true))
+        } else {
+            members = try membersByPage(key, limitBytes)
+        }
+        members.sort { $0.lexicographicallyPrecedes($1) }
+        for (index, member) in members.enumerated() where index == 0 || members[index - 1] != member
+        {
+            rendering.add(member)
+        }
+        try check(rendering, limitBytes)
+    }
+
+    private func membersByPage(_ key: Bytes, _ limitBytes: Int) throws(Errno) -> [Bytes] {
+        var members: [Bytes] = []
+        var size = 0
+        var cursor: UInt64 = 0
+        repeat {
+            let reply = try perform(
+                RedisCommand(
+                    "SSCAN", key, Bytes(decimal: cursor), Bytes("COUNT".utf8),
+                    Bytes(decimal: UInt64(Self.pageElements))), isBulky: true)
+            guard case .array(let parts) = reply, parts.count == 2, case .bulk(let text) = parts[0],
+                let next = UInt64(decimal: text)
+            else { throw malformed("SSCAN") }
+            cursor = next
+            let some = try texts(parts[1])
+            members += some
+            size += some.reduce(0) { $0 + $1.count }
+            guard size <= limitBytes else { throw .fileTooLarge }
+        } while cursor != 0
+        return members
+    }
+
+    private func renderSortedSet(
+        _ key: Bytes, _ rendering: inout Rendering, _ limitBytes: Int
+    ) throws(Errno) {
+        var start = 0
+        while true {
+            let words = try texts(
+                try perform(
+                    Self.range("ZRANGE", key, from: start, [Bytes("WITHSCORES".utf8)]),
+                    isBulky: true))
+            for index in stride(from: 0, to: words.count - 1, by: 2) {
+                rendering.add(member: words[index], score: words[index + 1])
+            }
+            try check(rendering, limitBytes)
+            guard words.count == 2 * Self.pageElements else { return }
+            start += Self.pageElements
+        }
+    }
+
+    private func renderStream(
+        _ key: Bytes, _ rendering: inout Rendering, _ limitBytes: Int
+    ) throws(Errno) {
+        var from = Bytes("-".utf8)
+        while true {
+            let reply = try perform(
+                RedisCommand(
+                    "XRANGE", key, from, Bytes("+".utf8), Bytes("COUNT".utf8),
+                    Bytes(decimal: UInt64(Self.pageElements))), isBulky: true)
+            guard case .array(let entries) = reply else { throw malformed("XRANGE") }
+            for entry in entries {
+                guard case .array(let parts) = entry, parts.count == 2,
+                    case .bulk(let id) = parts[0]
+                else { throw malformed("XRANGE") }
+                rendering.add(id: id, pairs: try texts(parts[1]))
+                from = Bytes("(".utf8) + id
+            }
+            try check(rendering, limitBytes)
+            guard entries.count == Self.pageElements else { return }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+import FileSystem
+import KeyValue
+import Logging
+import Primitives
+import Redis
+import Telemetry
+
+/// The types of values, as TYPE names them.
+enum ValueType: Hashable, Sendable {
+    case string, list, set, sortedSet, hash, stream
+    /// Of a module.
+    case other
+
+    /// `nil` for a key that is not there.
+    init?(_ name: Bytes) {
+        switch String(decoding: name, as: UTF8.self) {
+        case "none": return nil
+        case "string": self = .string
+        case "list": self = .list
+        case "set": self = .set
+        case "zset": self = .sortedSet
+        case "hash": self = .hash
+        case "stream": self = .stream
+        default: self = .other
+        }
+    }
+}
+
+/// What is known of a place from one look at the server.
+struct PlaceFacts: Hashable, Sendable {
+    /// Of the key.
+    var type: ValueType
+    /// Bytes of a string or of a field; 0 for everything else.
+    var size: UInt64
+}
+
+/// Asks the server, and says what its answers mean to a program. Everything here is one round trip unless
+/// it says otherwise.
+final class KeyStore: Sendable {
+    let redis: RedisStore
+    let logger: Logger
+    private let metrics: Metrics
+
+    init(redis: RedisStore, metrics: Metrics, logger: Logger) {
+        self.redis = redis
+        self.metrics = metrics
+        self.logger = logger
+    }
+
+    /// Errors among the replies are not thrown.
+    func perform(
+        _ commands: [RedisCommand], effect: RedisEffect = .none, isBulky: Bool = false
+    ) throws(Errno) -> [Reply] {
+        do throws(StoreError) {
+            return try redis.perform(commands, effect: effect, isBulky: isBulky)
+        } catch {
+            throw report(error)
+        }
+    }
+
+    /// One command, whose error is thrown.
+    func perform(
+        _ command: RedisCommand, effect: RedisEffect = .none, isBulky: Bool = false
+    ) throws(Errno) -> Reply {
+        guard let reply = try perform([command], effect: effect, isBulky: isBulky).first else {
+            throw .ioError
+        }
+        return try checked(reply)
+    }
+
+    /// The reply, unless it is an error.
+    func checked(_ reply: Reply) throws(Errno) -> Reply {
+        if let failure = reply.failure { throw report(failure) }
+        return reply
+    }
+
+    /// The one place where failures of the store become errors of a program.
+    func report(_ error: StoreError) -> Errno {
+        switch error {
+        case .outOfMemory: return .noSpace
+        case .readOnly: return .readOnlyFileSystem
+        case .notAuthorized(let reason):
+            logger.error("the server refuses", metadata: ["reason": "\(reason)"])
+            return .accessDenied
+        // The type is not the one that was there a moment ago.
+        case .wrongKind: return .stale
+        case .protocolViolation(let reason) where reason.contains("string exceeds maximum"):
+            return .fileTooLarge
+        case .unavailable(let reason), .protocolViolation(let reason):
+            logger.error("the store failed", metadata: ["reason": "\(reason)"])
+            return .ioError
+        case .fenced, .closed: return .ioError
+        }
+    }
+
+    // MARK: Looking at keys
+
+    /// The commands that tell about a place; none for what is no key's.
+    private static func questions(about place: Place) -> [RedisCommand] {
+        switch place {
+        case .value(let key): [RedisCommand("TYPE", key), RedisCommand("STRLEN", key)]
+        case .hash(let key, _): [RedisCommand("TYPE", key)]
+        case .field(let key, let field):
+            [RedisCommand("HEXISTS", key, field), RedisCommand("HSTRLEN", key, field)]
+        case .directory, .updater: []
+        }
+    }
+
+    /// What is at each of these places; `nil` where nothing is, or something else than the place says.
+    func facts(
+        of places: [Place], isBulky: Bool = false
+    ) throws(Errno) -> [PlaceFacts?] {
+        let questions = places.map(Self.questions(about:))
+        let commands = questions.flatMap { $0 }
+        var replies = commands.isEmpty ? [] : try perform(commands, isBulky: isBulky)[...]
+        var facts: [PlaceFacts?] = []
+        for (place, asked) in zip(places, questions) {
+            facts.append(try fact(of: place, Array(replies.prefix(asked.count))))
+            replies = replies.dropFirst(asked.count)
+        }
+        return facts
+    }
+
+    func facts(of place: Place) throws(Errno) -> PlaceFacts? { try facts(of: [place])[0] }
+
+    private func fact(of place: Place, _ replies: [Reply]) throws(Errno) -> PlaceFacts? {
+        switch place {
+        case .directory, .updater: return nil
+        case .hash:
+            guard let type = try type(replies[0]), type == .hash else { return nil }
+            return PlaceFacts(type: type, size: 0)
+        case .value:
+            guard let type = try type(replies[0]) else { return nil }
+            // STRLEN of another type is an error, and says nothing.
+            let size = type == .string ? number(replies[1]) : 0
+            return PlaceFacts(type: type, size: size)
+        case .field:
+            // A key of another type has no fields.
+            if replies[0].failure == .wrongKind { return nil }
+            guard try checked(replies[0]) == .integer(1) else { return nil }
+            return PlaceFacts(type: .hash, size: number(replies[1]))
+        }
+    }
+
+    private func number(_ reply: Reply) -> UInt64 {
+        guard case .integer(let value) = reply else { return 0 }
+        return UInt64(max(0, value))
+    }
+
+    /// `nil` for a key that is not there.
+    func type(_ reply: Reply) throws(Errno) -> ValueType? {
+        guard case .simple(let name) = try checked(reply) else { throw malformed("TYPE") }
+        return ValueType(name)
+    }
+
+    func malformed(_ command: String) -> Errno {
+        logger.error("a reply that the command never has", metadata: ["command": "\(command)"])
+        metrics.add(.malformedRecords)
+        return .ioError
+    }
+
+    // MARK: Lists of keys
+
+    struct Page {
+        var next: UInt64
+        var items: [Bytes]
+    }
+
+    /// How many keys the server looks at for one answer: what other clients wait for meanwhile.
+    static let scanCount = 1_000
+
+    /// Keys that match `pattern`. An answer may be empty though there is more.
+    func scan(_ cursor: UInt64, matching pattern: Bytes?) throws(Errno) -> Page {
+        var words = [Bytes(decimal: cursor)]
+        if let pattern { words += [Bytes("MATCH".utf8), pattern] }
+        words += [Bytes("COUNT".utf8), Bytes(decimal: UInt64(Self.scanCount))]
+        return try page(try perform(RedisCommand("SCAN", words), isBulky: true))
+    }
+
+    /// The names of some fields of a hash, none of their values.
+    func fields(of key: Bytes, _ cursor: UInt64) throws(Errno) -> Page {
+        try page(
+            try perform(
+                RedisCommand(
+                    "EVAL_RO", KeyScripts.fieldPage, [49], key, Bytes(decimal: cursor),
+                    Bytes(decimal: UInt64(Self.scanCount))), isBulky: true))
+    }
+
+    private func page(_ reply: Reply) throws(Errno) -> Page {
+        guard case .array(let parts) = reply, parts.count == 2, case .bulk(let text) = parts[0],
+            let next = UInt64(decimal: text)
+        else { throw malformed("SCAN") }
+        return Page(next: next, items: try texts(parts[1]))
+    }
+
+    /// The elements of a list of strings.
+    func texts(_ reply: Reply) throws(Errno) -> [Bytes] {
+        guard case .array(let elements) = reply else { throw malformed("a list") }
+        var texts: [Bytes] = []
+        texts.reserveCapacity(elements.count)
+        for element in elements {
+            guard case .bulk(let text) = element else { throw malformed("a list") }
+            texts.append(text)
+        }
+        return texts
+    }
+
+    func text(_ reply: Reply) throws(Errno) -> Bytes? {
+        switch try checked(reply) {
+        case .bulk(let text): return text
+        case .null: return nil
+        case .simple, .integer, .array, .error: throw malformed("a string")
+        }
+    }
+
+    func integer(_ reply: Reply) throws(Errno) -> Int64 {
+        guard case .integer(let value) = try checked(reply) else { throw malformed("a number") }
+        return value
+    }
+}

@@ -1,0 +1,147 @@
+public import FileSystem
+import KeyValue
+public import Primitives
+import Redis
+
+extension KeyspaceFileSystem {
+    public func getattr(
+        _ caller: Caller, inode: InodeID, handle: HandleID?
+    ) throws(Errno) -> AttributesAnswer {
+        try attributes(of: try inodes.inode(inode))
+    }
+
+    /// One look at the server, unless it is a directory or open for writing here.
+    private func attributes(of inode: KeyInode) throws(Errno) -> AttributesAnswer {
+        let place = inode.place
+        if inode.withState({ $0.orphan != nil }) || isEdited(inode) {
+            return attributes(of: inode, nil)
+        }
+        if inode.livingPlace == nil { throw .stale }
+        switch place {
+        case .directory, .updater: return attributes(of: inode, nil)
+        case .hash:
+            guard try store.facts(of: place) != nil || index.isMade(place) else { throw .noEntry }
+            return attributes(of: inode, nil)
+        case .value, .field:
+            guard let facts = try store.facts(of: place) else { throw .noEntry }
+            return attributes(of: inode, facts)
+        }
+    }
+
+    private func isEdited(_ inode: KeyInode) -> Bool {
+        inode.livingPlace.flatMap { edit(of: $0)?.size } != nil
+    }
+
+    /// From what is known, without asking.
+    func attributes(of inode: KeyInode, _ facts: PlaceFacts?) -> AttributesAnswer {
+        let place = inode.place
+        let remembered = remembered.values(of: place)
+        let isText = facts.map { isRendered($0, place) } ?? false
+        let size = size(of: inode, place, facts)
+        let modified = remembered?.modificationTime ?? mountTime
+        return AttributesAnswer(
+            attributes: Attributes(
+                inode: inode.id, kind: place.isDirectory ? .directory : .regular,
+                permissions: remembered?.permissions ?? permissions(place, isText: isText),
+                linkCount: 1,
+                userID: remembered?.userID ?? options.userID,
+                groupID: remembered?.groupID ?? options.groupID, device: 0, size: size,
+                storedSectors: (size + 511) / 512, preferredIOBytes: 1 << 17,
+                accessTime: remembered?.accessTime ?? modified, modificationTime: modified,
+                changeTime: remembered?.changeTime ?? modified),
+            // The size of a text is known once it is open, so the kernel has to ask again.
+            timeoutSeconds: isText || place == .updater ? 0 : options.attributeTimeoutSeconds)
+    }
+
+    /// Whether what is there reads as a text that is made of it.
+    func isRendered(_ facts: PlaceFacts, _ place: Place) -> Bool {
+        guard case .value = place else { return false }
+        return facts.type != .string
+    }
+
+    private func size(of inode: KeyInode, _ place: Place, _ facts: PlaceFacts?) -> UInt64 {
+        if let orphan = inode.withState({ $0.orphan }) {
+            return UInt64(orphan.contents.withLock { $0.size })
+        }
+        if inode.livingPlace != nil, let size = edit(of: place)?.size { return UInt64(size) }
+        guard let facts else { return 0 }
+        return isRendered(facts, place) ? inode.withState { $0.renderedBytes } : facts.size
+    }
+
+    private func permissions(_ place: Place, isText: Bool) -> UInt32 {
+        let mode: UInt32 =
+            if place.isDirectory { 0o755 } else if place == .updater { 0o666 } else if isText {
+                0o444
+            } else { 0o644 }
+        return options.isReadOnly && place != .updater ? mode & ~0o222 : mode
+    }
+
+    // MARK: Changing
+
+    public func setattr(
+        _ caller: Caller, inode: InodeID, changes: AttributeChanges, handle: HandleID?
+    ) throws(Errno) -> AttributesAnswer {
+        try requireWritable()
+        let inode = try inodes.inode(inode)
+        if let size = changes.size { try truncate(inode, to: size) }
+        remember(changes, of: inode.place)
+        return try attributes(of: inode)
+    }
+
+    /// For as long as the mount lives: Redis has no place for any of it.
+    private func remember(_ changes: AttributeChanges, of place: Place) {
+        let now = Timestamp.now
+        remembered.change(place) { values in
+            if let permissions = changes.permissions { values.permissions = permissions }
+            if let userID = changes.userID { values.userID = userID }
+            if let groupID = changes.groupID { values.groupID = groupID }
+            if let time = changes.accessTime { values.accessTime = time.timestamp(now) }
+            if let time = changes.modificationTime { values.modificationTime = time.timestamp(now) }
+            values.changeTime = changes.changeTime ?? now
+        }
+    }
+
+    private func truncate(_ inode: KeyInode, to size: UInt64) throws(Errno) {
+        guard size <= UInt64(EditSession.maximumBytes) else { throw .fileTooLarge }
+        if let orphan = inode.withState({ $0.orphan }) {
+            return orphan.contents.withLock { $0.truncate(to: Int(size)) }
+        }
+        guard let place = inode.livingPlace else { throw .stale }
+        guard !place.isDirectory else { throw .isDirectory }
+        guard place != .updater else { return }
+        // A change of its own, or part of one that is under way.
+        let session = try beginEdit(of: place, truncating: false)
+        defer { endEdit(of: session) }
+        try session.truncate(to: Int(size))
+        if isOnlyUser(of: session) { try session.flush() }
+        remembered.touch(place)
+    }
+
+    public func access(_ caller: Caller, inode: InodeID, mask: Int32) throws(Errno) {}
+
+    public func statfs(_ caller: Caller, inode: InodeID) throws(Errno) -> VolumeStatistics {
+        let status: StoreStatus
+        do throws(StoreError) {
+            status = try store.redis.status()
+        } catch {
+            throw store.report(error)
+        }
+        let keys = try store.integer(try store.perform(RedisCommand("DBSIZE")))
+        let block: UInt64 = 4_096
+        let total = max(
+            status.limitBytes > 0 ? status.limitBytes : status.machineBytes, status.usedBytes)
+        return VolumeStatistics(
+            fragmentBytes: block, totalBlocks: total / block,
+            freeBlocks: (total - status.usedBytes) / block, totalInodes: UInt64(clamping: keys),
+            freeInodes: UInt64(UInt32.max), maximumNameBytes: UInt64(FileName.maximumByteCount))
+    }
+}
+
+extension AttributeChanges.TimeChange {
+    fileprivate func timestamp(_ now: Timestamp) -> Timestamp {
+        switch self {
+        case .now: now
+        case .to(let time): time
+        }
+    }
+}
