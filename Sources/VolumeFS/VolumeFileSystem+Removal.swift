@@ -36,16 +36,20 @@ extension VolumeFileSystem {
         newParent: InodeID, newName: FileName, flags: RenameFlags
     ) throws(Errno) {
         try requireWritable()
-        guard flags.isSubset(of: [.noReplace, .exchange]) else { throw .invalid }
+        guard flags.isSubset(of: [.noReplace, .whiteout]) || flags == .exchange else {
+            throw .invalid
+        }
         let oldKey = try checked(name)
         let newKey = try checked(newName)
         let time = Timestamp.now
         expectName(newKey, in: newParent)
-        if flags.contains(.exchange) { expectName(oldKey, in: parent) }
+        if !flags.isDisjoint(with: [.exchange, .whiteout]) { expectName(oldKey, in: parent) }
         let outcome = try store.rename(
             from: (parent, oldKey, believedChild(of: parent, name: oldKey)),
             to: (newParent, newKey, believedChild(of: newParent, name: newKey)),
-            flags: flags, isOpen: isOpen, time: time)
+            flags: flags.subtracting(.whiteout),
+            whiteout: flags.contains(.whiteout) ? .whiteout(of: caller, at: time) : nil,
+            isOpen: isOpen, time: time)
         if outcome.isNoOp { return }
         generations.bump(parent)
         generations.bump(newParent)
@@ -54,6 +58,9 @@ extension VolumeFileSystem {
             generations.bump(exchanged.id)
             entries.insert(parent: parent, name: oldKey, inode: exchanged.id)
             noteMove(exchanged, to: parent, at: time)
+        } else if let whiteout = outcome.whiteout {
+            entries.insert(parent: parent, name: oldKey, inode: whiteout.id)
+            _ = inodes.install(whiteout, addingReference: false) { true }
         } else {
             entries.remove(parent: parent, name: oldKey)
         }
@@ -112,5 +119,14 @@ extension VolumeFileSystem {
             cache.discard(removal.data, owner: removal.inode, blockCount: allocated)
         }
         inodes.remove(removal.inode)
+    }
+}
+
+extension NewInode {
+    /// What hides a name of the layers below (RENAME_WHITEOUT of renameat2(2)): a device 0:0.
+    fileprivate static func whiteout(of caller: Caller, at time: Timestamp) -> NewInode {
+        NewInode(
+            kind: .characterDevice, permissions: 0, userID: caller.userID, groupID: caller.groupID,
+            device: 0, target: [], time: time)
     }
 }

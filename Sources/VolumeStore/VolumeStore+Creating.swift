@@ -61,7 +61,7 @@ extension VolumeStore {
         return mutations
     }
 
-    private func newRecord(_ new: NewInode, id: UInt64, parent: InodeID) -> InodeRecord {
+    func newRecord(_ new: NewInode, id: UInt64, parent: InodeID) -> InodeRecord {
         InodeRecord(
             id: InodeID(id), kind: new.kind, permissions: new.permissions & 0o7777,
             userID: new.userID, groupID: new.groupID,

@@ -9,6 +9,8 @@ public struct RenameOutcome: Sendable, Equatable {
     public var replaced: Removal?
     /// With RENAME_EXCHANGE: what came to the old place.
     public var exchanged: InodeRecord?
+    /// With RENAME_WHITEOUT: what was made at the old place.
+    public var whiteout: InodeRecord?
     /// Both names are of one inode: POSIX asks for nothing to be done.
     public var isNoOp: Bool
 }
@@ -17,15 +19,17 @@ extension VolumeStore {
     /// One end of a rename: a name, and what the caller believes it to be.
     public typealias RenameEnd = (parent: InodeID, name: [UInt8], believed: InodeRecord?)
 
-    /// rename(2) and renameat2(2) with NOREPLACE and EXCHANGE (EINVAL for other flags). ENOENT, EEXIST,
-    /// EISDIR, ENOTDIR, ENOTEMPTY; EINVAL when a directory would come below itself.
+    /// rename(2) and renameat2(2) with NOREPLACE and EXCHANGE (EINVAL for both). ENOENT, EEXIST, EISDIR,
+    /// ENOTDIR, ENOTEMPTY; EINVAL when a directory would come below itself.
+    ///
+    /// With `whiteout` (not with EXCHANGE) such an inode is made under the old name, in the same batch.
     ///
     /// One trip when the beliefs are right; a target of which nothing is believed counts as absent at
     /// first. A directory that changes its parent costs a trip for each ancestor of the new parent that
     /// this mount has not seen lately.
     public func rename(
-        from: RenameEnd, to: RenameEnd, flags: RenameFlags, isOpen: (InodeID) -> Bool,
-        time: Timestamp
+        from: RenameEnd, to: RenameEnd, flags: RenameFlags, whiteout: NewInode? = nil,
+        isOpen: (InodeID) -> Bool, time: Timestamp
     ) throws(Errno) -> RenameOutcome {
         guard flags.isEmpty || flags == .noReplace || flags == .exchange else { throw .invalid }
         var source = from.believed
@@ -48,9 +52,11 @@ extension VolumeStore {
             case .nothing:
                 if source == nil, isTargetCertain {
                     return RenameOutcome(
-                        moved: moving, replaced: nil, exchanged: nil, isNoOp: true)
+                        moved: moving, replaced: nil, exchanged: nil, whiteout: nil,
+                        isNoOp: true)
                 }
-            case .commit(let batch):
+            case .commit(var batch):
+                if let whiteout { try add(whiteout, at: (from.parent, from.name), to: &batch) }
                 switch try commit(batch.conditions, batch.mutations) {
                 case .committed:
                     return finishRename(batch, moving, target, to.parent, from.parent, time)
@@ -88,7 +94,26 @@ extension VolumeStore {
             exchanged = other
         }
         return RenameOutcome(
-            moved: moved, replaced: batch.loss?.removal, exchanged: exchanged, isNoOp: false)
+            moved: moved, replaced: batch.loss?.removal, exchanged: exchanged,
+            whiteout: batch.whiteout, isNoOp: false)
+    }
+
+    /// Behind everything else of the batch: the old name is free there.
+    private func add(
+        _ whiteout: NewInode, at place: (parent: InodeID, name: [UInt8]),
+        to batch: inout RenameBatch
+    ) throws(Errno) {
+        let record = newRecord(whiteout, id: try nextIdentifier(), parent: place.parent)
+        let key = schema.inode(record.id)
+        batch.conditions.append(.keyAbsent(key))
+        batch.mutations += [
+            .setFields(key: key, record.storedFields),
+            .setFields(
+                key: schema.directory(place.parent),
+                [Pair(place.name, EntryValue(record).stored)]),
+            increment(Field.inodes, by: 1),
+        ]
+        batch.whiteout = record
     }
 }
 
@@ -99,6 +124,8 @@ struct RenameBatch {
     /// What the replaced inode loses.
     var loss: NameLoss?
     var isExchange: Bool
+    /// What is made under the old name.
+    var whiteout: InodeRecord?
     /// Which condition says that the replaced directory is empty. Those before it say that both names
     /// are what they are believed to be.
     var emptinessCondition: Int?

@@ -7,7 +7,7 @@ extension MountTests {
         @Test func `a large directory is listed completely while others create and remove in it`()
             throws
         {
-            try withMount(limitSeconds: 400) { mount in
+            try withMount(limitSeconds: 400 + Scale.directoryEntries / 400) { mount in
                 let directory = mount.path + "/large"
                 try SystemCall.mkdir(directory)
                 let kept = Set((0..<Scale.directoryEntries).map { "kept-\($0)" })

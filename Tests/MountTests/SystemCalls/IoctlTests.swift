@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Primitives
 import Testing
@@ -24,15 +23,6 @@ extension MountTests.SystemCallTests {
             // O_TMPFILE is __O_TMPFILE | O_DIRECTORY (open(2)).
             let flags = 0o20_000_000 | O_DIRECTORY | O_RDWR
             #expect(throws: Errno.notSupported) { try Descriptor(place.path, flags) }
-        }
-
-        @Test func `RENAME_WHITEOUT is EINVAL`() throws {
-            try SystemCall.writeFile(place["file"])
-            #expect(throws: Errno.invalid) {
-                try SystemCall.rename(
-                    place["file"], place["moved"], flags: UInt32(APUSFS_RENAME_WHITEOUT))
-            }
-            #expect(SystemCall.exists(place["file"]))
         }
     }
 }

@@ -209,5 +209,27 @@ extension MountTests.SystemCallTests {
             }
             #expect(try SystemCall.readFile(place["file"]) == Array("text".utf8))
         }
+
+        @Test func `RENAME_WHITEOUT leaves a device 0 0 in the old place`() throws {
+            try SystemCall.writeFile(place["file"], "text")
+            try SystemCall.writeFile(place["old"], "old")
+            let flags = UInt32(APUSFS_RENAME_WHITEOUT)
+            try SystemCall.rename(place["file"], place["moved"], flags: flags)
+            #expect(try SystemCall.readFile(place["moved"]) == Array("text".utf8))
+            let whiteout = try SystemCall.lstat(place["file"])
+            #expect(whiteout.kind == S_IFCHR)
+            #expect(whiteout.st_rdev == 0)
+            try SystemCall.rename(place["old"], place["moved"], flags: flags)
+            #expect(try SystemCall.readFile(place["moved"]) == Array("old".utf8))
+            #expect(throws: Errno.exists) {
+                try SystemCall.rename(
+                    place["moved"], place["old"], flags: flags | UInt32(APUSFS_RENAME_NOREPLACE))
+            }
+            #expect(throws: Errno.invalid) {
+                try SystemCall.rename(
+                    place["moved"], place["old"], flags: flags | UInt32(APUSFS_RENAME_EXCHANGE))
+            }
+            #expect(try Listing.names(place.path) == [".", "..", "file", "moved", "old"])
+        }
     }
 }
