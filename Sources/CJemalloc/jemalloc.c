@@ -13,7 +13,7 @@
 #include <jemalloc/jemalloc.h>
 
 __attribute__((used, visibility("default"))) const char *malloc_conf =
-    "background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:5000";
+    "background_thread:true,narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0";
 
 bool apusfs_jemalloc_is_linked(void) { return true; }
 

@@ -30,7 +30,9 @@ public final class BlockCache: @unchecked Sendable {
         self.settings = settings
         self.source = source
         self.metrics = metrics
-        let pool = BlockPool(blockBytes: settings.blockSize.bytes, capacity: settings.blockCount)
+        let pool = BlockPool(
+            blockBytes: settings.blockSize.bytes, capacity: settings.blockCount,
+            reserveCount: settings.reserveCount)
         self.pool = pool
         pressure = DirtyPressure(settings: settings)
         flusher = Flusher(
@@ -70,7 +72,7 @@ public final class BlockCache: @unchecked Sendable {
     // MARK: Memory
 
     /// A slot: a free one, else that of a clean block of this shard or another. `nil` when all blocks are
-    /// dirty, pinned or being loaded (with `beyondCapacity`: and the overflow is used up).
+    /// dirty, pinned or being loaded (with `beyondCapacity`: and the reserve is used up).
     func takeSlot(near hash: UInt64, beyondCapacity: Bool) -> BlockPool.Slot? {
         if let slot = pool.take() { return slot }
         let first = Int(truncatingIfNeeded: hash) & (shardCount - 1)
@@ -133,6 +135,6 @@ public final class BlockCache: @unchecked Sendable {
     /// Block memory in use.
     public var usedBytes: Int { pool.usedCount * settings.blockSize.bytes }
 
-    /// Block memory that is there at most, apart from the constant overflow.
+    /// Block memory that is there at most, apart from the reserve.
     public var capacityBytes: Int { pool.capacity * settings.blockSize.bytes }
 }

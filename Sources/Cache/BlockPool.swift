@@ -7,17 +7,13 @@ import Synchronization
 ///
 /// Pages come to life when they are first written, so resident memory follows use. A slot that is given
 /// back is the first to be handed out again (it is warm). Beyond `capacity` there are
-/// `overflowBytes` more for blocks that a request cannot do without while all others are dirty or pinned;
+/// `reserveCount` more for blocks that a request cannot do without while all others are dirty or pinned;
 /// their pages go back to the system at once when they are released.
 ///
 /// Rank: its lock is the innermost one; shard locks are held while it is taken.
 final class BlockPool: @unchecked Sendable {
     typealias Slot = Int32
     static let none: Slot = -1
-
-    /// The stated constant by which block memory may exceed the cache's capacity: every worker thread can
-    /// hold a request of 1 MiB.
-    static let overflowBytes = 64 * 1_048_576
 
     private struct State {
         /// Slots whose pages are resident, most recently used last.
@@ -37,16 +33,16 @@ final class BlockPool: @unchecked Sendable {
     /// How many slots beyond `capacity` are in use; read without the lock as a hint.
     private let excess = Atomic<Int>(0)
 
-    init(blockBytes: Int, capacity: Int) {
+    init(blockBytes: Int, capacity: Int, reserveCount: Int) {
         self.blockBytes = blockBytes
         self.capacity = capacity
-        totalCount = capacity + max(1, Self.overflowBytes / blockBytes)
+        totalCount = capacity + reserveCount
         slots = SlotMemory(blockBytes: blockBytes, count: totalCount)
     }
 
     deinit { slots.destroy() }
 
-    /// A free slot, or `nil` when the capacity (with `beyondCapacity`: the overflow, too) is used up.
+    /// A free slot, or `nil` when the capacity (with `beyondCapacity`: the reserve, too) is used up.
     func take(beyondCapacity: Bool = false) -> Slot? {
         state.withLock { state in
             guard state.usedCount < (beyondCapacity ? totalCount : capacity) else { return nil }

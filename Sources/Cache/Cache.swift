@@ -13,7 +13,7 @@
 //  5. Memory that a reader has pinned stays readable until it is unpinned, whatever becomes of the block.
 //  6. `dirtyBytes` is the exact sum of dirty and taken bytes of all blocks.
 //  7. One flush, truncation or discarding of an owner at a time (the *flush right*).
-//  8. Block memory is at most the capacity plus `BlockPool.overflowBytes`; holes take none.
+//  8. Block memory is at most the capacity plus `CacheSettings.reserveBytes`; holes take none.
 //
 // Locks, outermost first: [the caller's inode stripe], flush right of an owner (held over a store trip, by
 // at most one thread), `room`, `Flusher.state`, a shard (never two), a part of the owner table,
@@ -26,6 +26,9 @@ public struct CacheSettings: Sendable {
     public var blockSize: BlockSize
     /// Memory for blocks. At least `minimumBlocks` blocks are provided, whatever this says.
     public var capacityBytes: Int
+    /// Memory beside that for blocks that a request cannot do without while all others are dirty or
+    /// pinned.
+    public var reserveBytes: Int
     /// At this many dirty bytes writers wait. Dirty blocks also never occupy more than three quarters
     /// of the capacity.
     public var dirtyLimitBytes: Int
@@ -39,28 +42,36 @@ public struct CacheSettings: Sendable {
     /// The least a cache can do with.
     public static let minimumBlocks = 8
     static let blocksPerShard = 8
+    /// Every worker can hold a request of 1 MiB, and a flush what it has taken.
+    public static let standardReserveBytes = 16 << 20
 
     public init(
-        blockSize: BlockSize, capacityBytes: Int, dirtyLimitBytes: Int,
+        blockSize: BlockSize, capacityBytes: Int,
+        reserveBytes: Int = CacheSettings.standardReserveBytes, dirtyLimitBytes: Int,
         dirtyAgeMilliseconds: Int = 5_000, shardCount: Int = 64,
         waitLimitMilliseconds: Int = 30_000
     ) {
         precondition(
             shardCount > 0 && shardCount & (shardCount - 1) == 0,
             "the shard count is a power of two")
-        precondition(capacityBytes >= 0 && dirtyLimitBytes > 0, "sizes are positive")
+        precondition(
+            capacityBytes >= 0 && reserveBytes >= 0 && dirtyLimitBytes > 0, "sizes are positive")
         precondition(
             dirtyAgeMilliseconds >= 0 && waitLimitMilliseconds > 0, "periods are positive")
         self.blockSize = blockSize
         self.capacityBytes = capacityBytes
+        self.reserveBytes = reserveBytes
         self.dirtyLimitBytes = dirtyLimitBytes
         self.dirtyAgeMilliseconds = dirtyAgeMilliseconds
         self.shardCount = shardCount
         self.waitLimitMilliseconds = waitLimitMilliseconds
     }
 
-    /// How many blocks of memory there are.
+    /// How many blocks of memory there are for caching.
     var blockCount: Int { max(Self.minimumBlocks, capacityBytes / blockSize.bytes) }
+
+    /// How many there are beside them.
+    var reserveCount: Int { max(1, reserveBytes / blockSize.bytes) }
 
     /// The shards that are made: the largest power of two that leaves each enough blocks.
     var effectiveShardCount: Int {

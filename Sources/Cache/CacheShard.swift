@@ -127,9 +127,9 @@ extension UnsafeMutableRawBufferPointer {
 }
 
 /// The last holes that were found. They take no block memory, so they do not take part in eviction; their
-/// number is limited instead (about 300 bytes each).
+/// number is limited instead (about 300 bytes each, 5 MB in all).
 struct HoleRing {
-    static let limit = 1_024
+    static let limit = 256
 
     private var addresses: [BlockAddress] = []
     private var position = 0

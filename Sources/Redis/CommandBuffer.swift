@@ -14,7 +14,7 @@ final class CommandBuffer {
     static let smallestLentPayloadBytes = 512
 
     /// Memory beyond this is given back when the buffer is cleared.
-    private static let keptBytes = 1 << 18
+    private static let keptBytes = 1 << 16
 
     // SAFETY: allocated in init and grow, freed in deinit; bytes below `count` are initialized.
     private var memory: UnsafeMutableRawPointer

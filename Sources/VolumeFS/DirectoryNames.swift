@@ -8,8 +8,8 @@ import Synchronization
 final class DirectoryNames: Sendable {
     /// Bounds what all directories of a mount remember.
     final class Budget: Sendable {
-        /// 16 bytes each, with the room that a set keeps free: at most 32 MiB.
-        static let maximumNames = 1 << 20
+        /// 16 to 32 bytes each, with the room that a set keeps free: at most 8 MiB.
+        static let maximumNames = 1 << 18
         fileprivate let used = Atomic<Int>(0)
     }
 

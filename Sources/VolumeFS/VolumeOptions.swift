@@ -13,6 +13,7 @@ public enum AccessTimes: String, Sendable, CaseIterable {
 
 /// How a volume is mounted.
 public struct VolumeOptions: Sendable {
+    /// Memory for blocks.
     public var cacheBytes = 512 << 20
     /// `nil`: half of the cache.
     public var dirtyLimitBytes: Int?
@@ -32,8 +33,11 @@ public struct VolumeOptions: Sendable {
     public init() {}
 
     func cacheSettings(blockSize: BlockSize) -> CacheSettings {
-        CacheSettings(
-            blockSize: blockSize, capacityBytes: cacheBytes,
+        // The reserve counts as cache, unless the cache is so small that little else would be left.
+        let reserve = CacheSettings.standardReserveBytes
+        return CacheSettings(
+            blockSize: blockSize, capacityBytes: max(cacheBytes - reserve, cacheBytes / 4 * 3),
+            reserveBytes: reserve,
             dirtyLimitBytes: dirtyLimitBytes ?? cacheBytes / 2,
             dirtyAgeMilliseconds: flushIntervalMilliseconds)
     }

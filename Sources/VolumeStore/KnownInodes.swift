@@ -47,9 +47,9 @@ final class KnownInodes: Sendable {
         var old: [UInt64: Entry] = [:]
     }
 
-    private static let shardCount = 32
-    /// Entries of one generation of one shard; two generations are kept: 131,072 inodes, about 16 MiB.
-    private static let generationLength = 2_048
+    static let shardCount = 32
+    /// Entries of one generation of one shard; two generations are kept: 32,768 inodes, about 6 MiB.
+    static let generationLength = 512
 
     private let shards: [Box]
 
@@ -103,8 +103,10 @@ final class KnownInodes: Sendable {
 
     private static func put(_ shard: inout Shard, _ id: UInt64, _ entry: Entry) {
         if shard.young.count >= generationLength {
+            // What only this mount knows stays, however long nobody asks.
+            let kept = shard.old.filter { $0.value.extenderCrashed && shard.young[$0.key] == nil }
             shard.old = shard.young
-            shard.young = [:]
+            shard.young = kept
         }
         shard.young[id] = entry
     }

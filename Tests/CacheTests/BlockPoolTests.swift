@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct BlockPoolTests {
     @Test func `slots are different memory, and the last one back is the first one out`() throws {
-        let pool = BlockPool(blockBytes: 4_096, capacity: 10)
+        let pool = BlockPool(blockBytes: 4_096, capacity: 10, reserveCount: 1)
         let slots = (0..<10).compactMap { _ in pool.take() }
         #expect(Set(slots).count == 10)
         #expect(pool.take() == nil)
@@ -24,14 +24,14 @@ import Testing
         #expect(pool.usedCount == 10)
     }
 
-    @Test func `the overflow is bounded, and its pages go back to the system`() {
-        let pool = BlockPool(blockBytes: 1_048_576, capacity: 4)
+    @Test func `the reserve is bounded, and its pages go back to the system`() {
+        let pool = BlockPool(blockBytes: 1_048_576, capacity: 4, reserveCount: 5)
         var slots: [BlockPool.Slot] = []
         while let slot = pool.take(beyondCapacity: true) {
             pool.slots.memory(of: slot)[0] = 0xFF
             slots.append(slot)
         }
-        #expect(slots.count == 4 + BlockPool.overflowBytes / 1_048_576)
+        #expect(slots.count == 4 + 5)
         #expect(pool.isBeyondCapacity)
         let last = slots.removeLast()
         pool.give(last)
@@ -43,7 +43,7 @@ import Testing
     }
 
     @Test func `the block of zeros is as long as a block`() {
-        let pool = BlockPool(blockBytes: 8_192, capacity: 8)
+        let pool = BlockPool(blockBytes: 8_192, capacity: 8, reserveCount: 1)
         #expect(pool.slots.zeros.count == 8_192)
         #expect(pool.slots.zeros.allSatisfy { $0 == 0 })
     }

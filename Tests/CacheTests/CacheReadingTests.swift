@@ -105,7 +105,7 @@ import Testing
         second.join()
     }
 
-    @Test func `a read larger than the whole cache is lent from the overflow, which is given back`()
+    @Test func `a read larger than the whole cache is lent from the reserve, which is given back`()
         throws
     {
         let fixture = try Fixture(blocks: 8)
@@ -123,7 +123,7 @@ import Testing
 
     @Test func `without any memory a read fails after the wait limit and lends nothing`() throws {
         let fixture = try Fixture(blockBytes: 1_048_576, blocks: 8, waitLimitMilliseconds: 50)
-        let all = 8 + BlockPool.overflowBytes / 1_048_576
+        let all = 8 + CacheSettings.standardReserveBytes / 1_048_576
         for index in 0...all { fixture.store.put(Fixture.address(UInt64(index)), [1]) }
         let pieces = (0..<all).map {
             BlockPiece(address: Fixture.address(UInt64($0)), range: 0..<1)

@@ -108,7 +108,7 @@ import Testing
 
     @Test func `a write without memory fails after the wait limit and changes nothing`() throws {
         let fixture = try Fixture(blockBytes: 1_048_576, blocks: 8, waitLimitMilliseconds: 50)
-        let all = 8 + BlockPool.overflowBytes / 1_048_576
+        let all = 8 + CacheSettings.standardReserveBytes / 1_048_576
         for index in 0..<all { try fixture.write(UInt64(index), at: 0, [1]) }
         #expect(throws: Errno.ioError) { try fixture.write(UInt64(all), at: 0, [1]) }
         #expect(fixture.cache.dirtyBytes == all)
