@@ -24,7 +24,7 @@ final class InodeState: Sendable {
         /// the exclusive inode stripe only, so that a writer can tell a block that nobody wrote from one
         /// that a flush is storing at this moment.
         var writtenBlocks: UInt64 = 0
-        /// Moves with each write, so that a flush knows whether it has stored the last one.
+        /// Moves as a write begins and as it ends, so that a flush knows whether it has stored the last one.
         var writeSequence: UInt64 = 0
         var openCount = 0
         /// The last name is gone; this session keeps the inode until the last close.
@@ -35,6 +35,8 @@ final class InodeState: Sendable {
         var kernelPagesAreValid = false
         /// Moves when an entry of this directory changes.
         var entryVersion: UInt64 = 0
+        /// The last complete listing of this directory.
+        var listing: KeptListing?
         /// Every name of this directory, when that is known.
         var names: DirectoryNames?
         /// Capabilities and access lists, when they have been asked for.
@@ -94,7 +96,7 @@ extension InodeState.Facts {
     /// Nothing would be lost if the state were forgotten.
     var isIdle: Bool { openCount == 0 && !isDirty && !isOrphan && pending.isEmpty }
 
-    /// Notes a write that reaches to `end` bytes.
+    /// Notes a write that begins and reaches to `end` bytes. `noteWritten` follows when it is over.
     mutating func noteWrite(end: UInt64, at time: Timestamp, clearsPrivileges: Bool) {
         writeSequence &+= 1
         isDirty = true
@@ -104,6 +106,19 @@ extension InodeState.Facts {
         }
         noteChange(at: time)
         if clearsPrivileges { clearPrivileges() }
+    }
+
+    /// The blocks of a write are in the cache, or as many as got there. A flush that ran meanwhile has
+    /// stored what it met, and may have found nothing left to do: only from here on is a flush sure to
+    /// meet all.
+    mutating func noteWritten() {
+        writeSequence &+= 1
+        isDirty = true
+    }
+
+    /// A flush that began at `sequence` is over: unless a write has begun or ended since, all is stored.
+    mutating func noteFlushed(from sequence: UInt64) {
+        if writeSequence == sequence, pending.isEmpty { isDirty = false }
     }
 
     /// The contents changed at `time`.

@@ -37,9 +37,7 @@ extension VolumeFileSystem {
             guard let last = dirty.last, !isLast else { break }
             next = last.address.index.next
         }
-        state.withFacts { facts in
-            if facts.writeSequence == sequence, facts.pending.isEmpty { facts.isDirty = false }
-        }
+        state.withFacts { $0.noteFlushed(from: sequence) }
     }
 
     /// One trip: blocks, and behind them the size and times that they bring.

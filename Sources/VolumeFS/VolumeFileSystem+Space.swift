@@ -68,6 +68,7 @@ extension VolumeFileSystem {
         state.withFacts {
             $0.noteWrite(end: 0, at: .now, clearsPrivileges: clearsPrivileges)
         }
+        defer { state.withFacts { $0.noteWritten() } }
         for edge in plan.edges {
             try clear(edge, of: record.data, owner: state.id)
         }

@@ -40,6 +40,7 @@ extension VolumeFileSystem {
         state.withFacts {
             $0.noteWrite(end: end, at: .now, clearsPrivileges: clearsPrivileges)
         }
+        defer { state.withFacts { $0.noteWritten() } }
         // Behind this nobody has stored anything, nor is about to.
         let (record, firstAbsent) = state.withFacts { facts in
             defer {

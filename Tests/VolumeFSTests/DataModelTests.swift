@@ -63,6 +63,13 @@ struct DataModel {
         let inode: InodeID
         var handle: HandleID
         var bytes: [UInt8]
+        /// What was done to it, for the message of a failure.
+        var history: [String] = []
+
+        mutating func note(_ operation: String) {
+            history.append(operation)
+            if history.count > 24 { history.removeFirst() }
+        }
     }
 
     init(harness: VolumeHarness, blockBytes: Int) {
@@ -84,7 +91,9 @@ struct DataModel {
         case 0..<45: try write(index, &random)
         case 45..<70: try readSome(index, &random)
         case 70..<80: try truncate(index, &random)
-        case 80..<88: try harness.volume.fsync(files[index].inode, files[index].handle)
+        case 80..<88:
+            files[index].note("fsync")
+            try harness.volume.fsync(files[index].inode, files[index].handle)
         case 88..<96: try reopen(index)
         case 96..<98: try checkSize(index)
         case 98..<104: try allocate(index, &random)
@@ -103,6 +112,7 @@ struct DataModel {
         let longest = Bool.random(using: &random) ? 6_000 : blockBytes * 3 / 2
         let count = Int.random(in: 1...longest, using: &random)
         let bytes = random.content(count: count)
+        files[index].note("write \(offset)+\(count)")
         try harness.volume.write(
             bytes, to: files[index].inode, files[index].handle, at: UInt64(offset))
         if files[index].bytes.count < offset + count {
@@ -112,11 +122,12 @@ struct DataModel {
         files[index].bytes.replaceSubrange(offset..<offset + count, with: bytes)
     }
 
-    private func readSome(_ index: Int, _ random: inout SeededRandom) throws {
+    private mutating func readSome(_ index: Int, _ random: inout SeededRandom) throws {
         let file = files[index]
         let offset = Int.random(in: 0..<maximumSize(), using: &random)
         let count = Int.random(in: 1...(1 << 20), using: &random)
         try compare(file, offset: offset, count: count)
+        files[index].note("read \(offset)+\(count)")
     }
 
     private func compare(_ file: File, offset: Int, count: Int) throws {
@@ -125,11 +136,15 @@ struct DataModel {
         let end = min(file.bytes.count, offset + count)
         let expected = offset < end ? Array(file.bytes[offset..<end]) : []
         guard found != expected else { return }
-        let position = zip(found, expected).enumerated().first { $0.element.0 != $0.element.1 }
+        let differing = zip(found, expected).enumerated().filter { $0.element.0 != $0.element.1 }
+        let first = differing.first?.offset ?? 0
         throw Mismatch(
             description: """
                 inode \(file.inode) from \(offset): \(found.count) bytes, expected \
-                \(expected.count); first difference at \(offset + (position?.offset ?? -1))
+                \(expected.count); \(differing.count) differ, first at \(offset + first): \
+                \(found.dropFirst(first).prefix(8)), expected \(expected.dropFirst(first).prefix(8)), last at \
+                \(offset + (differing.last?.offset ?? 0)); \
+                before: \(file.history.joined(separator: "; "))
                 """)
     }
 
@@ -137,6 +152,7 @@ struct DataModel {
         let size =
             Int.random(in: 0..<4, using: &random) == 0
             ? 0 : Int.random(in: 0..<maximumSize(), using: &random)
+        files[index].note("truncate \(size)")
         try harness.volume.truncate(files[index].inode, to: UInt64(size))
         if size <= files[index].bytes.count {
             files[index].bytes.removeSubrange(size...)
@@ -208,6 +224,7 @@ struct DataModel {
     }
 
     private mutating func reopen(_ index: Int) throws {
+        files[index].note("reopen")
         try harness.volume.close(files[index].inode, files[index].handle)
         files[index].handle = try harness.volume.open(files[index].inode)
     }
@@ -217,6 +234,7 @@ struct DataModel {
             let inode = try harness.volume.lookup("file\(index)").inode
             guard inode == files[index].inode else { throw Mismatch(description: "another inode") }
             files[index].handle = try harness.volume.open(inode)
+            files[index].note("remount")
         }
     }
 

@@ -1,0 +1,70 @@
+import Cache
+import FileSystem
+import Primitives
+import Synchronization
+import Testing
+import VolumeStore
+
+@testable import VolumeFS
+
+/// A flush and a write of one file at the same time.
+@Suite struct FlushRaceTests {
+    private func facts() -> InodeState {
+        InodeState(
+            record: InodeRecord(
+                id: InodeID(2), kind: .regular, permissions: 0o644,
+                accessTime: .now, modificationTime: .now, changeTime: .now, data: DataID(2)),
+            isFresh: true)
+    }
+
+    @Test func `a flush that ran within a write leaves the file dirty`() {
+        let state = facts()
+        state.withFacts { facts in
+            facts.noteWrite(end: 10, at: .now, clearsPrivileges: false)
+            // The flush takes what is there, and commits all attributes.
+            let sequence = facts.writeSequence
+            facts.settle(facts.pending)
+            facts.noteFlushed(from: sequence)
+            // The rest of the write's blocks become dirty only now.
+            facts.noteWritten()
+            #expect(facts.isDirty)
+        }
+    }
+
+    @Test func `a flush that began within a write does not end its being dirty`() {
+        let state = facts()
+        state.withFacts { facts in
+            facts.noteWrite(end: 10, at: .now, clearsPrivileges: false)
+            let sequence = facts.writeSequence
+            facts.settle(facts.pending)
+            facts.noteWritten()
+            facts.noteFlushed(from: sequence)
+            #expect(facts.isDirty)
+            facts.noteFlushed(from: facts.writeSequence)
+            #expect(!facts.isDirty)
+        }
+    }
+
+    @Test func `after a write and an fsync nothing is dirty, however flushes interleave`() throws {
+        var options = VolumeOptions()
+        options.flushIntervalMilliseconds = 3_600_000
+        let harness = try VolumeHarness(blockSize: 4_096, options: options)
+        defer { harness.unmount() }
+        let volume = harness.volume
+        let (inode, handle) = try volume.create("file")
+        let isOver = Atomic<Bool>(false)
+        let flusher = WorkerThread(name: "flusher") {
+            while !isOver.load(ordering: .acquiring) {
+                #expect(throws: Never.self) { try volume.fsync(inode, handle) }
+            }
+        }
+        defer { flusher.join() }
+        defer { isOver.store(true, ordering: .releasing) }
+        for round in 0..<400 {
+            let bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: round), count: 32 * 4_096)
+            try volume.write(bytes, to: inode, handle, at: 0)
+            try volume.fsync(inode, handle)
+            #expect(volume.cache.dirtyBytes == 0, "after round \(round)")
+        }
+    }
+}
