@@ -18,6 +18,7 @@ extension MemoryStore {
         case .fields(let key, let fields):
             return try withHash(key) { hash in .values(fields.map { hash?[$0] }) }
         case .allFields(let key): return try withHash(key) { .pairs($0?.pairs ?? []) }
+        case .hashes(let keys): return .hashes(try hashes(keys))
         case .fieldCount(let key): return try withHash(key) { .count($0?.count ?? 0) }
         case .page(let key, let cursor, let limit):
             return try withHash(key) { hash in
@@ -26,8 +27,8 @@ extension MemoryStore {
             }
         case .follow(let key, let field, let prefix):
             return try follow(key, field, prefix)
-        case .followPage(let key, let cursor, let limit, let prefix):
-            return try followPage(key, cursor, limit, prefix)
+        case .followPage(let key, let cursor, let limit, let prefix, let maximum):
+            return try followPage(key, cursor, limit, prefix, maximum)
         case .members(let key, let maximum, let limit):
             return .members(
                 try shards.withKey(key) { () throws(StoreError) in
@@ -43,6 +44,17 @@ extension MemoryStore {
         _ key: Bytes, _ body: (StoredHash?) -> ReadAnswer
     ) throws(StoreError) -> ReadAnswer {
         try shards.withKey(key) { () throws(StoreError) in body(try shards.hash(key)) }
+    }
+
+    private func hashes(_ keys: [Bytes]) throws(StoreError) -> HashList {
+        var list = HashList()
+        for key in keys {
+            list.append(
+                try shards.withKey(key) { () throws(StoreError) in
+                    try shards.hash(key)?.pairs ?? []
+                })
+        }
+        return list
     }
 
     private func follow(
@@ -61,17 +73,19 @@ extension MemoryStore {
     }
 
     private func followPage(
-        _ key: Bytes, _ cursor: UInt64, _ limit: Int, _ prefix: Bytes
+        _ key: Bytes, _ cursor: UInt64, _ limit: Int, _ prefix: Bytes, _ maximum: Int
     ) throws(StoreError) -> ReadAnswer {
         try dependent(on: key) { () throws(StoreError) in
             let page = try shards.hash(key)?.page(from: cursor, limit: limit)
             let pairs = page?.pairs ?? []
-            return ((page?.next ?? 0, pairs), pairs.map { Self.target(of: $0.value, prefix) })
+            let followed = pairs.count > maximum ? [] : pairs
+            return ((page?.next ?? 0, pairs), followed.map { Self.target(of: $0.value, prefix) })
         } answer: { (page: (next: UInt64, pairs: [Pair]), targets: [Bytes]) throws(StoreError) in
             var found: [[Pair]] = []
             found.reserveCapacity(targets.count)
             for key in targets { found.append(try shards.hash(key)?.pairs ?? []) }
-            return .followedPage(next: page.next, page.pairs, targets: found)
+            return .followedPage(
+                next: page.next, page.pairs, targets: page.pairs.count > maximum ? nil : found)
         }
     }
 

@@ -6,6 +6,8 @@ public enum Read: Hashable, Sendable {
     case fields(key: Bytes, [Bytes])
     /// All fields of a hash. Answer: `.pairs`.
     case allFields(key: Bytes)
+    /// All fields of each of some hashes. Answer: `.hashes`.
+    case hashes(keys: [Bytes])
     /// How many fields a hash has; 0 for an absent key. Answer: `.count`.
     case fieldCount(key: Bytes)
     /// Part of a hash: at least one field unless there are no more, and about `limit`. `cursor` is 0 at
@@ -16,9 +18,9 @@ public enum Read: Hashable, Sendable {
     /// names: `prefix` followed by the decimal digits with which the value begins.
     /// Answer: `.followed`.
     case follow(key: Bytes, field: Bytes, prefix: Bytes)
-    /// A page, and for each of its values the hash that it names, as in `follow`.
-    /// Answer: `.followedPage`.
-    case followPage(key: Bytes, cursor: UInt64, limit: Int, prefix: Bytes)
+    /// A page, and for each of its values the hash that it names, as in `follow`, unless the page has
+    /// more than `atMost` fields. Answer: `.followedPage`.
+    case followPage(key: Bytes, cursor: UInt64, limit: Int, prefix: Bytes, atMost: Int = .max)
     /// Members of an ordered set with scores up to `maximum`, lowest first, at most `limit`.
     /// Answer: `.members`.
     case members(key: Bytes, upTo: Int64, limit: Int)
@@ -47,13 +49,16 @@ public enum ReadAnswer: Hashable, Sendable {
     case values([Bytes?])
     /// Empty when the key is absent.
     case pairs([Pair])
+    /// In the order of the keys; empty for a key that is absent.
+    case hashes(HashList)
     case count(Int)
     /// `next` is 0 at the end.
     case page(next: UInt64, [Pair])
     /// `value` is `nil` when the field is absent; `target` is empty when the hash that it names is.
     case followed(value: Bytes?, target: [Pair])
-    /// For each pair of the page the fields of the hash that it names (empty when that is absent).
-    case followedPage(next: UInt64, [Pair], targets: [[Pair]])
+    /// For each pair of the page the fields of the hash that it names (empty when that is absent);
+    /// `targets` is `nil` when the page is too large to be followed.
+    case followedPage(next: UInt64, [Pair], targets: [[Pair]]?)
     case members([Member])
     case time(milliseconds: Int64)
     case existing([Bool])

@@ -24,6 +24,10 @@ final class Exchange: @unchecked Sendable {
     /// Whether the commands, carried out twice, have the effect of once.
     var mayResend = true
 
+    /// Which of the commands have hashes as replies.
+    private var hashRuns: [(first: Int, count: Int)] = []
+    private var hashLists: [HashList] = []
+    private var hashRefusals: [BlockRefusal] = []
     private(set) var replies: [Reply] = []
     private(set) var blocks: [Result<BlockLoadAnswer, BlockRefusal>] = []
 
@@ -33,6 +37,7 @@ final class Exchange: @unchecked Sendable {
     func clear() {
         commands.clear()
         loads = []
+        hashRuns = []
         mutates = false
         mayResend = true
         rewind()
@@ -42,23 +47,50 @@ final class Exchange: @unchecked Sendable {
     func rewind() {
         replies.removeAll(keepingCapacity: true)
         blocks.removeAll(keepingCapacity: true)
+        hashLists = []
+        hashRefusals = []
         signal.withLock { $0 = .none }
     }
 
     /// Reads all replies to the commands.
     func readReplies(from reader: ReplyReader) throws(LinkFailure) {
-        if loads.isEmpty {
-            for _ in 0..<commands.commandCount { replies.append(try reader.readReply()) }
-        } else {
+        guard loads.isEmpty else {
             for load in loads { blocks.append(try reader.readBlock(into: load.destination)) }
+            return
         }
+        var position = 0
+        for run in hashRuns {
+            try readPlain(run.first - position, from: reader)
+            try readHashes(run.count, from: reader)
+            position = run.first + run.count
+        }
+        try readPlain(commands.commandCount - position, from: reader)
     }
+
+    private func readPlain(_ count: Int, from reader: ReplyReader) throws(LinkFailure) {
+        for _ in 0..<count { replies.append(try reader.readReply()) }
+    }
+
+    private func readHashes(_ count: Int, from reader: ReplyReader) throws(LinkFailure) {
+        var list = HashList()
+        for _ in 0..<count {
+            if let refusal = try reader.readHash(into: &list) { hashRefusals.append(refusal) }
+        }
+        hashLists.append(list)
+    }
+
+    /// The next `count` commands are HGETALL; their replies become one list. Said before they are added.
+    func expectHashes(_ count: Int) { hashRuns.append((commands.commandCount, count)) }
+
+    /// The lists in the order in which they were expected.
+    func takeHashes() -> HashList { hashLists.isEmpty ? HashList() : hashLists.removeFirst() }
 
     /// Errors among the replies, also those within the reply of EXEC, in order.
     var errors: [ErrorKind] {
         var errors: [ErrorKind] = []
         for reply in replies { Self.collect(reply, &errors) }
         for case .failure(let refusal) in blocks { errors.append(ErrorKind(refusal.text)) }
+        for refusal in hashRefusals { errors.append(ErrorKind(refusal.text)) }
         return errors
     }
 

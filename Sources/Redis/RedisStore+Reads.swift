@@ -7,7 +7,10 @@ extension RedisStore {
         // Pages are large: they travel with the blocks, so that no lookup waits behind one.
         let lane = reads.contains(where: \.isBulky) ? dataLane() : metadataLane
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
-            for read in reads { exchange.commands.add(read) }
+            for read in reads {
+                if case .hashes(let keys) = read { exchange.expectHashes(keys.count) }
+                exchange.commands.add(read)
+            }
             // A list of keys may be empty.
             if exchange.commands.commandCount > 0 {
                 try call(exchange, on: lane)
@@ -17,6 +20,10 @@ extension RedisStore {
             answers.reserveCapacity(reads.count)
             var replies = exchange.replies[...]
             for read in reads {
+                if case .hashes = read {
+                    answers.append(.hashes(exchange.takeHashes()))
+                    continue
+                }
                 answers.append(try answer(to: read, replies.prefix(read.commandCount), lane))
                 replies = replies.dropFirst(read.commandCount)
             }
@@ -35,7 +42,8 @@ extension RedisStore {
         case .page(let key, _, let limit):
             let (next, pairs) = try replies.only().page()
             return try continuePage(key, next, pairs, limit, lane)
-        case .value, .fields, .allFields, .fieldCount, .follow, .followPage, .members, .time:
+        case .value, .fields, .allFields, .hashes, .fieldCount, .follow, .followPage, .members,
+            .time:
             return try replies.only().answer(to: read)
         }
     }
@@ -60,10 +68,14 @@ extension RedisStore {
 }
 
 extension Read {
+    /// So many take about as long as a trip.
+    private static let delayingHashes = 16
+
     /// Whether the answer may be large enough to delay others.
     fileprivate var isBulky: Bool {
         switch self {
         case .page, .followPage: true
+        case .hashes(let keys): keys.count > Self.delayingHashes
         case .value, .fields, .allFields, .fieldCount, .follow, .members, .time, .existence: false
         }
     }
@@ -71,7 +83,7 @@ extension Read {
     /// How many commands it becomes, each of which has a reply.
     fileprivate var commandCount: Int {
         switch self {
-        case .existence(let keys): keys.count
+        case .existence(let keys), .hashes(let keys): keys.count
         case .fields(_, let fields): fields.isEmpty ? 0 : 1
         case .value, .allFields, .fieldCount, .page, .follow, .followPage, .members, .time: 1
         }
@@ -92,6 +104,7 @@ extension CommandBuffer {
             add(key)
             for field in fields { add(field) }
         case .allFields(let key): addSimple("HGETALL", key)
+        case .hashes(let keys): for key in keys { addSimple("HGETALL", key) }
         case .fieldCount(let key): addSimple("HLEN", key)
         case .page(let key, let cursor, let limit):
             begin("HSCAN", arguments: 5)
@@ -103,11 +116,12 @@ extension CommandBuffer {
             beginScript(Script.follow, key, arguments: 2)
             add(field)
             add(prefix)
-        case .followPage(let key, let cursor, let limit, let prefix):
-            beginScript(Script.followPage, key, arguments: 3)
+        case .followPage(let key, let cursor, let limit, let prefix, let maximum):
+            beginScript(Script.followPage, key, arguments: 4)
             add(cursor)
             add(max(1, limit))
             add(prefix)
+            add(maximum)
         case .members(let key, let maximum, let limit):
             begin("ZRANGE", arguments: 9)
             add(key)

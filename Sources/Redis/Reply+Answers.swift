@@ -19,6 +19,7 @@ extension Reply {
             }
             return .values(values)
         case .allFields: return .pairs(try pairs())
+        case .hashes: preconditionFailure("hashes are read past the replies")
         case .fieldCount: return .count(Int(try integer()))
         case .page:
             let (next, pairs) = try page()
@@ -48,6 +49,9 @@ extension Reply {
     private func followedPage() throws(StoreError) -> ReadAnswer {
         let parts = try elements("a dependent page", count: 3)
         let pairs = try parts[1].pairs()
+        if case .null = parts[2] {
+            return .followedPage(next: try parts[0].cursor(), pairs, targets: nil)
+        }
         var targets: [[Pair]] = []
         for element in try parts[2].elements("a dependent page", count: pairs.count) {
             targets.append(try element.pairs())

@@ -87,6 +87,42 @@ final class ReplyReader {
         return .success(.loaded(header: header, payloadBytes: payloadBytes))
     }
 
+    /// Reads the reply to a HGETALL to the end of `list`; returns the error if it is one.
+    func readHash(into list: inout HashList) throws(LinkFailure) -> BlockRefusal? {
+        let line = try readLine(limit: Self.bufferBytes)
+        guard memory[line.lowerBound] == UInt8(ascii: "*") else {
+            guard memory[line.lowerBound] == UInt8(ascii: "-") else {
+                throw .malformedReply("no hash where one was asked for")
+            }
+            return BlockRefusal(text: Bytes(memory[line.dropFirst()]))
+        }
+        let count = try number(in: line.dropFirst(), limit: Self.maximumElements)
+        guard count >= 0, count.isMultiple(of: 2) else {
+            throw .malformedReply("a hash with a field that has no value")
+        }
+        for _ in 0..<count { try readWord(into: &list) }
+        list.endHash()
+        return nil
+    }
+
+    private func readWord(into list: inout HashList) throws(LinkFailure) {
+        let line = try readLine(limit: Self.bufferBytes)
+        guard memory[line.lowerBound] == UInt8(ascii: "$") else {
+            throw .malformedReply("no string where a hash has one")
+        }
+        var left = try number(in: line.dropFirst(), limit: Self.maximumBulkBytes)
+        guard left >= 0 else { throw .malformedReply("nothing where a hash has a string") }
+        while left > 0 {
+            if start == end { try receiveMore(limit: Self.bufferBytes) }
+            let step = min(left, end - start)
+            list.append(UnsafeRawBufferPointer(rebasing: memory[start..<start + step]))
+            start += step
+            left -= step
+        }
+        list.endWord()
+        try readLineEnd(limit: Self.bufferBytes)
+    }
+
     private func readReply(depth: Int, limit: Int) throws(LinkFailure) -> Reply {
         let line = try readLine(limit: limit)
         let rest = line.dropFirst()
@@ -232,7 +268,7 @@ final class ReplyReader {
     }
 }
 
-/// An error reply where a block was asked for.
+/// An error reply where a block or a hash was asked for.
 struct BlockRefusal: Error, Hashable {
     let text: Bytes
 }

@@ -49,6 +49,7 @@ extension VolumeFileSystem {
         inodes.state(of: parent)?.withFacts { facts in
             facts.isFresh = false
             facts.names = nil
+            facts.listing = nil
             facts.entryVersion &+= 1
         }
     }
@@ -99,6 +100,7 @@ extension VolumeFileSystem {
                 facts.kernelPagesAreValid = false
                 facts.systemAttributes = nil
                 facts.names = nil
+                facts.listing = nil
                 facts.entryVersion &+= 1
             }
             tellKernel { $0.invalidateInode(state.id, range: 0..<UInt64(Int64.max)) }

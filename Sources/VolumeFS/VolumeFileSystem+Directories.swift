@@ -3,8 +3,6 @@ public import Primitives
 import VolumeStore
 
 extension VolumeFileSystem {
-    /// Entries of one trip to the store.
-    private static let pageEntries = 1_000
     private static let firstEntryCookie: UInt64 = 2
 
     public func opendir(_ caller: Caller, inode: InodeID) throws(Errno) -> OpenAnswer {
@@ -31,7 +29,7 @@ extension VolumeFileSystem {
         let directory = try directories.item(handle)
         noteAccess(directory.state)
         // rewinddir(3): the listing is to show what is there now.
-        if cookie == 0 { directory.listing.withLock { $0 = OpenDirectory.Listing() } }
+        if cookie == 0 { beginListing(of: directory) }
         if cookie < Self.firstEntryCookie {
             guard deliverDots(of: directory.state.record, from: cookie, sink) == .taken else {
                 return
@@ -42,8 +40,29 @@ extension VolumeFileSystem {
             let answer = deliver(
                 directory, from: &position, withAttributes: withAttributes, sink)
             guard answer == .taken else { return }
-            guard try fetchPage(of: directory) else { return }
+            let step = directory.listing.withLock { listing in
+                listing.next(after: position, withAttributes: withAttributes) { inode in
+                    freshKnownState(inode) != nil
+                }
+            }
+            switch step {
+            case .end: return
+            case .fetch(let request, let attributesUntil):
+                guard try fetch(request, of: directory, attributesUntil) else { return }
+            }
         }
+    }
+
+    /// A new listing, or the last complete one, if nothing has changed in the directory since.
+    private func beginListing(of directory: OpenDirectory) {
+        let kept = directory.state.withFacts { facts -> DirectoryListing? in
+            guard let kept = facts.listing, kept.version == facts.entryVersion else {
+                facts.listing = nil
+                return nil
+            }
+            return kept.listing
+        }
+        directory.listing.withLock { $0 = kept ?? DirectoryListing() }
     }
 
     private func deliverDots(
@@ -61,7 +80,8 @@ extension VolumeFileSystem {
         return .taken
     }
 
-    /// Delivers what has been fetched, from `position` on.
+    /// Delivers what has been fetched, from `position` on, up to where attributes are missing that have
+    /// not been asked for.
     private func deliver(
         _ directory: OpenDirectory, from position: inout Int, withAttributes: Bool,
         _ sink: (DirectoryEntry) -> DirectorySinkAnswer
@@ -70,8 +90,9 @@ extension VolumeFileSystem {
         return directory.listing.withLock { listing in
             while position < listing.entries.count {
                 let entry = listing.entries[position]
-                let isSteady = version == listing.pageVersion && position >= listing.pageStart
-                let state = withAttributes && isSteady ? freshKnownState(entry.inode) : nil
+                let isSteady = withAttributes && listing.isSteady(position, at: version)
+                let state = isSteady ? freshKnownState(entry.inode) : nil
+                if isSteady, state == nil, position >= listing.attributesUntil { return .taken }
                 let taken = listing.withName(of: entry) { name in
                     sink(
                         DirectoryEntry(
@@ -92,27 +113,43 @@ extension VolumeFileSystem {
         return state.withFacts { $0.isFresh && !$0.isRemoved } ? state : nil
     }
 
-    /// One trip: the next entries with their inodes. False at the end of the directory.
-    private func fetchPage(of directory: OpenDirectory) throws(Errno) -> Bool {
-        let (cursor, isComplete) = directory.listing.withLock { ($0.cursor, $0.isComplete) }
-        let isRemoved = directory.state.withFacts { $0.isRemoved }
-        if isComplete || isRemoved { return false }
-        let version = directory.state.withFacts { $0.entryVersion }
-        let generation = generations.total
-        let page = try store.page(
-            of: directory.state.id, cursor: cursor, limit: Self.pageEntries)
-        for entry in page.entries {
-            guard let record = entry.record else { continue }
-            _ = inodes.install(record, addingReference: false) { generations.total == generation }
-            entries.insert(parent: directory.state.id, name: entry.name, inode: entry.inode) {
-                generations.total == generation
+    /// One trip. False at the end of a directory that is gone.
+    private func fetch(
+        _ request: ListingRequest, of directory: OpenDirectory, _ attributesUntil: Int
+    ) throws(Errno) -> Bool {
+        let parent = directory.state.id
+        let (isRemoved, version) = directory.state.withFacts { ($0.isRemoved, $0.entryVersion) }
+        if isRemoved { return false }
+        let namesGeneration = generations.current(parent)
+        let total = generations.total
+        let inodeGenerations = request.inodes.map { generations.current($0.id) }
+        let (page, records) = try store.list(parent, request)
+        for (record, generation) in zip(records, inodeGenerations) {
+            guard let record else { continue }
+            _ = inodes.install(record, addingReference: false) {
+                generations.current(record.id) == generation
             }
         }
-        return directory.listing.withLock { listing in
-            // Another reader of the same handle may have fetched the same page.
-            guard listing.cursor == cursor, !listing.isComplete else { return true }
-            listing.append(page, version: version)
-            return true
+        for case let record? in page?.records ?? [] {
+            _ = inodes.install(record, addingReference: false) { generations.total == total }
         }
+        for entry in page?.entries ?? [] {
+            entries.insert(parent: parent, name: entry.name, inode: entry.inode) {
+                generations.current(parent) == namesGeneration
+            }
+        }
+        let complete = directory.listing.withLock { listing -> DirectoryListing? in
+            listing.noteAttributes(until: attributesUntil)
+            // Another reader of the same handle may have fetched the same page.
+            guard let page, listing.cursor == request.cursor, !listing.isComplete else {
+                return nil
+            }
+            listing.append(page, version: version)
+            return listing.isComplete ? listing : nil
+        }
+        if let kept = complete.flatMap({ KeptListing($0, budget: listingBudget) }) {
+            directory.state.withFacts { $0.listing = kept }
+        }
+        return true
     }
 }

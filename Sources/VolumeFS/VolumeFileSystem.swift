@@ -42,6 +42,7 @@ public final class VolumeFileSystem: FileSystemOperations {
     let directories = HandleTable<OpenDirectory>()
     let lazyTimes = LazyTimes()
     let nameBudget = DirectoryNames.Budget()
+    let listingBudget = KeptListing.Budget()
     let statistics = Locked<StatisticsSnapshot?>(nil)
     let notifier = Locked<(any KernelNotifier)?>(nil)
     let lostFiles = Atomic<Int>(0)

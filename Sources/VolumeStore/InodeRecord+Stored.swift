@@ -19,8 +19,15 @@ enum RecordLimits {
 extension InodeRecord {
     /// Parses the fields of an inode's hash. Anything that this module does not write is an error.
     init(parsing pairs: [Pair], id: InodeID) throws(FormatError) {
+        try self.init(parsing: HashList(pairs), at: 0, id: id)
+    }
+
+    /// The same for one of several hashes.
+    init(parsing list: HashList, at index: Int, id: InodeID) throws(FormatError) {
         var fields = InodeFields()
-        for pair in pairs { try fields.take(pair) }
+        try list.forEachPair(at: index) { field, value throws(FormatError) in
+            try fields.take(field, value)
+        }
         let mode = try fields.required(\.mode, "m")
         guard mode <= 0o177777, mode & 0o170000 != 0, let kind = FileKind(mode: UInt32(mode)) else {
             throw FormatError("m is no mode")
@@ -139,11 +146,12 @@ private struct InodeFields {
     var extender: UInt64?
     var isNameless = false
 
-    mutating func take(_ pair: Pair) throws(FormatError) {
-        guard pair.field.count == 1, let letter = pair.field.first else {
+    mutating func take(
+        _ field: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) throws(FormatError) {
+        guard field.count == 1, let letter = field.first else {
             throw FormatError("a field that no inode has")
         }
-        let value = pair.value
         switch letter {
         case UInt8(ascii: "m"): mode = try number(value, 0o177777, "m")
         case UInt8(ascii: "u"): user = try number(value, UInt64(UInt32.max), "u")
@@ -160,7 +168,7 @@ private struct InodeFields {
         case UInt8(ascii: "k"): stored = try signed(value, "k")
         case UInt8(ascii: "b"): birth = try number(value, RecordLimits.epoch, "b")
         case UInt8(ascii: "p"): parent = try number(value, RecordLimits.number, "p")
-        case UInt8(ascii: "j"): tail = try TailState(parsing: value)
+        case UInt8(ascii: "j"): tail = try TailState(parsing: Bytes(value))
         case UInt8(ascii: "e"): extender = try number(value, RecordLimits.number, "e")
         case UInt8(ascii: "x"): hasXattrs = try flag(value, "x")
         case UInt8(ascii: "z"): isNameless = try flag(value, "z")
@@ -168,7 +176,7 @@ private struct InodeFields {
             guard (1...RecordLimits.targetBytes).contains(value.count) else {
                 throw FormatError("y is no target")
             }
-            target = value
+            target = Bytes(value)
         default: throw FormatError("a field that no inode has")
         }
     }
@@ -188,7 +196,7 @@ private struct InodeFields {
     }
 
     private func number(
-        _ value: Bytes, _ maximum: UInt64, _ name: String
+        _ value: UnsafeRawBufferPointer, _ maximum: UInt64, _ name: String
     ) throws(FormatError) -> UInt64 {
         guard let number = UInt64(decimal: value), number <= maximum else {
             throw FormatError("\(name) is no number, or too great")
@@ -196,13 +204,17 @@ private struct InodeFields {
         return number
     }
 
-    private func signed(_ value: Bytes, _ name: String) throws(FormatError) -> Int64 {
+    private func signed(
+        _ value: UnsafeRawBufferPointer, _ name: String
+    ) throws(FormatError) -> Int64 {
         guard let number = Int64(decimal: value) else { throw FormatError("\(name) is no number") }
         return number
     }
 
-    private func flag(_ value: Bytes, _ name: String) throws(FormatError) -> Bool {
-        guard value == Field.one else { throw FormatError("\(name) is no flag") }
+    private func flag(
+        _ value: UnsafeRawBufferPointer, _ name: String
+    ) throws(FormatError) -> Bool {
+        guard value.elementsEqual(Field.one) else { throw FormatError("\(name) is no flag") }
         return true
     }
 }

@@ -96,7 +96,8 @@ struct VolumeEraser {
                 key: schema.directory(directory), cursor: cursor, limit: Self.entriesPerPage,
                 prefix: schema.inodePrefix)
         ])
-        guard answers.count == 1, case .followedPage(let next, let pairs, let targets) = answers[0],
+        guard answers.count == 1,
+            case .followedPage(let next, let pairs, let targets?) = answers[0],
             pairs.count == targets.count
         else { throw .protocolViolation("unexpected answer about a directory") }
         return (pairs, targets, next)

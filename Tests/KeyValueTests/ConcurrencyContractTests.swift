@@ -117,7 +117,7 @@ import Testing
                     .followPage(key: bytes("d"), cursor: 0, limit: 9, prefix: bytes("i")),
                 ])
                 guard case .followed(let value?, let target) = answers[0],
-                    case .followedPage(_, let pairs, let targets) = answers[1],
+                    case .followedPage(_, let pairs, let targets?) = answers[1],
                     value == target.first.map({ $0.value + bytes(":8") }),
                     pairs.map(\.value) == targets.map({ $0.flatMap { $0.value + bytes(":8") } })
                 else { throw StoreError.protocolViolation("half: \(answers)") }

@@ -85,6 +85,64 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases)
+    func `hashes reads all fields of several hashes, between other reads`(kind: StoreKind) throws {
+        let store = try kind.make()
+        let large = Bytes(repeating: UInt8(ascii: "x"), count: 200_000)
+        _ = try store.store.commit(
+            Batch(mutations: [
+                .setFields(key: bytes("a"), [Pair("f", "1"), Pair("", ""), Pair("g", "22")]),
+                .setFields(key: bytes("b"), [Pair(bytes("large"), large)]),
+                .set(key: bytes("s"), value: bytes("value")),
+            ]))
+        let before = store.store.roundTrips
+        let answers = try store.store.read([
+            .value(key: bytes("s")), .hashes(keys: [bytes("a"), bytes("none"), bytes("b")]),
+            .fieldCount(key: bytes("a")), .hashes(keys: []), .hashes(keys: [bytes("a")]),
+        ])
+        #expect(store.store.roundTrips == before + 1)
+        #expect(answers[0] == .value(bytes("value")))
+        #expect(answers[2] == .count(3))
+        guard case .hashes(let list) = answers[1], case .hashes(let empty) = answers[3],
+            case .hashes(let single) = answers[4]
+        else {
+            Issue.record("unexpected answers")
+            return
+        }
+        #expect(list.count == 3 && empty.count == 0 && single.count == 1)
+        let expected: Set = [Pair("f", "1"), Pair("", ""), Pair("g", "22")]
+        #expect(Set(list.pairs(at: 0)) == expected && Set(single.pairs(at: 0)) == expected)
+        #expect(list.isEmpty(at: 1) && list.pairs(at: 1).isEmpty)
+        #expect(list.pairs(at: 2) == [Pair(bytes("large"), large)])
+        #expect(throws: StoreError.wrongKind) {
+            try store.store.read([.hashes(keys: [bytes("a"), bytes("s")])])
+        }
+        // The error was one reply: those behind it are where they belong.
+        #expect(try store.store.read([.value(key: bytes("s"))]) == [.value(bytes("value"))])
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a page that is larger than asked for is not followed`(kind: StoreKind) throws {
+        let store = try kind.make()
+        _ = try store.store.commit(
+            Batch(mutations: [
+                .setFields(key: bytes("i1"), [Pair("n", "1")]),
+                .setFields(key: bytes("d"), [Pair("x", "1:f"), Pair("y", "1:f")]),
+            ]))
+        for (maximum, isFollowed) in [(2, true), (1, false)] {
+            let answers = try store.store.read([
+                .followPage(
+                    key: bytes("d"), cursor: 0, limit: 10, prefix: bytes("i"), atMost: maximum)
+            ])
+            guard case .followedPage(let next, let pairs, let targets) = answers[0] else {
+                Issue.record("an unexpected answer")
+                return
+            }
+            #expect(next == 0 && pairs.count == 2)
+            #expect((targets != nil) == isFollowed)
+        }
+    }
+
+    @Test(arguments: StoreKind.allCases)
     func `followPage reads a page and the hashes that its values name`(kind: StoreKind) throws {
         let store = try kind.make()
         for start in stride(from: 0, to: 1_000, by: 200) {
@@ -106,7 +164,7 @@ import Testing
                 .followPage(key: bytes("d"), cursor: cursor, limit: 100, prefix: bytes("i"))
             ])
             #expect(store.store.roundTrips == before + 1)
-            guard case .followedPage(let next, let pairs, let targets)? = answer.first else {
+            guard case .followedPage(let next, let pairs, let targets?)? = answer.first else {
                 break
             }
             #expect(pairs.count == targets.count)

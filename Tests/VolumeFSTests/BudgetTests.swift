@@ -146,6 +146,40 @@ import VolumeFS
         #expect(
             try harness.trips { _ = try harness.volume.lookup("file77") } == 0,
             "\(harness.lastCalls)")
+        // Again, and it costs nothing, until something changes.
+        #expect(
+            try harness.trips { names = try harness.volume.list() } == 0, "\(harness.lastCalls)")
+        #expect(Set(names).count == count)
+        let (inode, handle) = try harness.volume.create("another")
+        try harness.volume.close(inode, handle)
+        names = try harness.volume.list()
+        #expect(Set(names).count == count + 1)
+        try harness.volume.unlink("file5")
+        names = try harness.volume.list()
+        #expect(Set(names).count == count && !names.contains("file5"))
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `a listing of a small directory costs one trip, with attributes or without`(
+        _ kind: StoreKind
+    ) throws {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        let directory = try harness.volume.mkdir("d")
+        for index in 0..<20 { _ = try harness.volume.mkdir("x\(index)", in: directory) }
+        for withAttributes in [true, false] {
+            try harness.remount()
+            _ = try harness.volume.lookup("d")
+            var names: [String] = []
+            let trips = try harness.trips {
+                names = try harness.volume.list(directory, withAttributes: withAttributes)
+            }
+            #expect(names.count == 20)
+            #expect(trips == 1, "\(harness.lastCalls)")
+            #expect(
+                try harness.trips { _ = try harness.volume.lookup("x3", in: directory) }
+                    == (withAttributes ? 0 : 1), "\(harness.lastCalls)")
+        }
     }
 
     @Test(arguments: StoreKind.allCases)

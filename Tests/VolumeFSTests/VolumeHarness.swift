@@ -292,7 +292,9 @@ extension VolumeFileSystem {
     }
 
     /// The names of a directory, without the dots, as one handle lists them.
-    func list(_ directory: InodeID = .root, entriesPerCall: Int = 100) throws -> [String] {
+    func list(
+        _ directory: InodeID = .root, entriesPerCall: Int = 100, withAttributes: Bool = true
+    ) throws -> [String] {
         let handle = try opendir(Self.someone, inode: directory).handle
         defer { releasedir(Self.someone, inode: directory, handle: handle) }
         var names: [String] = []
@@ -301,7 +303,7 @@ extension VolumeFileSystem {
             var delivered = 0
             try readdir(
                 Self.someone, inode: directory, handle: handle, cookie: cookie,
-                withAttributes: true
+                withAttributes: withAttributes
             ) { entry in
                 guard delivered < entriesPerCall else { return .full }
                 delivered += 1

@@ -242,7 +242,7 @@ import Testing
         var stack = [InodeID.root]
         while let directory = stack.popLast() {
             reached.append(directory)
-            let page = try volume.mount.page(of: directory, cursor: 0, limit: 100)
+            let page = try volume.mount.page(of: directory)
             #expect(page.entries.allSatisfy { $0.record?.parent == directory })
             #expect(
                 try volume.inode(directory)["n"] == "\(page.entries.count + 2)")

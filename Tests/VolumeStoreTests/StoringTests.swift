@@ -329,7 +329,7 @@ import Testing
             }
         }
         #expect(errno == .noSpace)
-        let page = try volume.mount.page(of: .root, cursor: 0, limit: 1_000)
+        let page = try volume.mount.page(of: .root)
         for entry in page.entries {
             _ = try volume.mount.unlink(
                 parent: .root, name: entry.name, believed: entry.record, isOpen: { _ in false },

@@ -144,3 +144,35 @@ func eventually(
         let _: Bool? = never.wait(until: .after(milliseconds: 1)) { $0 ? true : nil }
     }
 }
+
+extension VolumeStore {
+    /// An entry beside what it names.
+    struct ListedEntry {
+        var name: [UInt8]
+        var inode: InodeID
+        var kind: FileKind
+        var record: InodeRecord?
+    }
+
+    /// A page with what its entries name: as a listing with attributes reads it.
+    func page(
+        of directory: InodeID, cursor: UInt64 = 0
+    ) throws(Errno) -> (entries: [ListedEntry], next: UInt64) {
+        let first = try list(
+            directory, ListingRequest(cursor: cursor, followsSmallPage: true, inodes: []))
+        guard let page = first.page else { throw .ioError }
+        let named = page.entries.map { ListedInode(id: $0.inode, kind: $0.kind) }
+        let records: [InodeRecord?]
+        if let own = page.records {
+            records = own
+        } else {
+            records = try list(
+                directory, ListingRequest(cursor: nil, followsSmallPage: false, inodes: named)
+            ).records
+        }
+        let entries = zip(page.entries, records).map { entry, record in
+            ListedEntry(name: entry.name, inode: entry.inode, kind: entry.kind, record: record)
+        }
+        return (entries, page.next)
+    }
+}
