@@ -10,9 +10,9 @@ extension Script {
         return {value, redis.call('HGETALL', ARGV[2] .. string.match(value, '^%d*'))}
         """)
 
-    /// A page of a hash and, unless it is large, the hashes that its values name: a script is the only way
-    /// to read both in one trip, and the dearest to read much (9 µs a target, 1.5 µs by HGETALL). A walk of a hash that has shrunk meets
-    /// empty places; it goes on until it has something or is at the end.
+    /// A page of a hash and, unless it is large, the hashes that its values name: a script is the only
+    /// way to read both in one trip, and the dearest to read much. A walk of a hash that has shrunk
+    /// meets empty places; it goes on until it has something or is at the end.
     ///
     /// KEYS[1] a hash; ARGV: cursor · about how many fields · prefix · fields of the largest page to follow.
     /// Answer: { next cursor, fields and values, { fields and values of each target } or nil }.

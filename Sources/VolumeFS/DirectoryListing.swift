@@ -90,7 +90,8 @@ struct DirectoryListing {
                 ? .end
                 : .fetch(
                     ListingRequest(
-                        cursor: cursor, followsSmallPage: withAttributes && cursor == 0, inodes: []),
+                        cursor: cursor, followsSmallPage: withAttributes && cursor == 0,
+                        inodes: []),
                     attributesUntil: attributesUntil)
         }
         let end = min(entries.count, position + ListingRequest.pageEntries)

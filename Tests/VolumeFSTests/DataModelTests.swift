@@ -142,7 +142,8 @@ struct DataModel {
             description: """
                 inode \(file.inode) from \(offset): \(found.count) bytes, expected \
                 \(expected.count); \(differing.count) differ, first at \(offset + first): \
-                \(found.dropFirst(first).prefix(8)), expected \(expected.dropFirst(first).prefix(8)), last at \
+                \(found.dropFirst(first).prefix(8)), expected \
+                \(expected.dropFirst(first).prefix(8)), last at \
                 \(offset + (differing.last?.offset ?? 0)); \
                 before: \(file.history.joined(separator: "; "))
                 """)
