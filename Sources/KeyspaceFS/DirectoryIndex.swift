@@ -20,6 +20,8 @@ final class DirectoryIndex: Sendable {
         var isDoubtful = false
         var completed = Deadline(monotonicNanoseconds: 0)
         var made: Set<Place> = []
+        /// Not there, but their names belong to no key.
+        var keptFree: Set<DirectoryPlace> = []
         var builds = 0
         var failure: Errno?
     }
@@ -56,6 +58,15 @@ final class DirectoryIndex: Sendable {
     func make(_ place: Place) { state.withLock { _ = $0.made.insert(place) } }
 
     func unmake(_ place: Place) { state.withLock { _ = $0.made.remove(place) } }
+
+    /// The plain name of a directory is not that of the key beside it, from now on.
+    func keepFree(_ directory: DirectoryPlace) {
+        state.withLock { _ = $0.keptFree.insert(directory) }
+    }
+
+    func isKeptFree(_ directory: DirectoryPlace) -> Bool {
+        state.withLock { $0.keptFree.contains(directory) }
+    }
 
     func allMade() -> [Place] { Array(state.withLock { $0.made }) }
 

@@ -183,6 +183,7 @@ final class KeyListing {
         guard let directory = naming.directory(named: name, in: prefix) else { return false }
         return fileSystem.index.knows(directory.prefix)
             || fileSystem.index.isMade(.directory(directory))
+            || fileSystem.index.isKeptFree(directory)
     }
 
     // MARK: Fields
@@ -238,5 +239,6 @@ final class KeyListing {
             directory.prefix != naming.rootPrefix
         else { return }
         fileSystem.index.forget(directory.prefix)
+        if !fileSystem.index.isMade(place) { fileSystem.doubt(place) }
     }
 }

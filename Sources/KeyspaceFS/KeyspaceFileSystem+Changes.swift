@@ -32,6 +32,10 @@ extension KeyspaceFileSystem {
     }
 
     /// The kernel asks again before it believes the name of a place.
+    func doubt(_ place: Place) {
+        if let notifier = notifier.withLock({ $0 }) { doubt(place, notifier) }
+    }
+
     private func doubt(_ place: Place, _ notifier: any KernelNotifier) {
         guard let above = naming.parent(of: place), let parent = inodes.known(above) else { return }
         for name in possibleNames(of: place) {

@@ -17,6 +17,7 @@ extension KeyspaceFileSystem {
         }
         let place = try newPlace(name, in: directory)
         guard try make(place) || !options.contains(.exclusive) else { throw .exists }
+        keepPlainName(of: name, in: directory)
         remember(mode & ~caller.umask, of: place)
         return try open(Found(place: place, facts: PlaceFacts(type: .string, size: 0)), options)
     }
@@ -45,6 +46,7 @@ extension KeyspaceFileSystem {
         guard try find(name, in: directory) == nil else { throw .exists }
         let place = try newPlace(name, in: directory)
         guard try make(place) else { throw .exists }
+        keepPlainName(of: name, in: directory)
         remember(mode & ~caller.umask, of: place)
         return entry(Found(place: place, facts: PlaceFacts(type: .string, size: 0)))
     }
@@ -85,6 +87,16 @@ extension KeyspaceFileSystem {
             return .value(key: key)
         case .value, .field, .updater: throw .notDirectory
         }
+    }
+
+    /// What was given the name `x%value` keeps it while the mount lives, also without a directory `x`: that may
+    /// be made next, by whoever copies a tree.
+    func keepPlainName(of name: Bytes, in directory: Place) {
+        guard case .directory(let place) = directory, place.pending.isEmpty,
+            let plain = name.without(mark: NameMark.value),
+            let below = naming.meaning(of: plain, in: place).directory
+        else { return }
+        index.keepFree(below)
     }
 
     private func canHaveFields(_ key: Bytes) throws(Errno) -> Bool {

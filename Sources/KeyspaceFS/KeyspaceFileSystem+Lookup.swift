@@ -56,6 +56,7 @@ extension KeyspaceFileSystem {
             guard let key, index.isMade(.hash(key: key, pending: [])) else { return nil }
             return Found(place: .hash(key: key, pending: []))
         }
+        if let directory = meaning.directory, index.isKeptFree(directory) { return nil }
         guard found.type == .hash else { return Found(place: keyPlace, facts: found) }
         guard naming.hashes == .directory else { return nil }
         return Found(place: .hash(key: key, pending: []), facts: found)

@@ -41,6 +41,7 @@ extension KeyspaceFileSystem {
             } catch {
                 throw error == .exists && !flags.contains(.noReplace) ? .accessDenied : error
             }
+            keepPlainName(of: new, in: to)
         }
         keepDirectories(of: from)
     }

@@ -204,13 +204,24 @@ struct KeyspaceNaming: Sendable {
 
     private func cut(_ name: Bytes, from start: Int) -> Int {
         var end = start
-        while true {
+        while end < name.count {
             let next = end + parts.unbreakableCount(in: name, at: end)
             guard next - start <= Self.pieceBytes else {
                 // A token longer than a piece is cut after all: pieces are put together before they are read.
                 return end > start ? end : start + Self.pieceBytes
             }
             end = next
+        }
+        return end
+    }
+
+    /// What of a name stands in the directories above the one in which it goes on behind `pending`.
+    private func outer(_ pending: Bytes) -> Bytes {
+        var start = 0
+        while true {
+            let next = cut(pending, from: start)
+            if next >= pending.count { return Bytes(pending[..<start]) }
+            start = next
         }
     }
 
@@ -258,10 +269,14 @@ struct KeyspaceNaming: Sendable {
         case .field(let key, _):
             return hashes == .directory
                 ? .hash(key: key, pending: []) : .directory(DirectoryPlace(prefix: home(of: key)))
-        case .hash(let key, _): return .directory(DirectoryPlace(prefix: home(of: key)))
+        case .hash(let key, let pending):
+            return pending.isEmpty
+                ? .directory(DirectoryPlace(prefix: home(of: key)))
+                : .hash(key: key, pending: outer(pending))
         case .directory(let directory):
             guard directory.pending.isEmpty else {
-                return .directory(DirectoryPlace(prefix: directory.prefix))
+                return .directory(
+                    DirectoryPlace(prefix: directory.prefix, pending: outer(directory.pending)))
             }
             guard directory.prefix.count > rootPrefix.count else { return nil }
             return .directory(

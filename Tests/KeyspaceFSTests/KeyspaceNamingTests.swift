@@ -96,6 +96,8 @@ import Testing
                     Issue.record("no directory goes on")
                     return
                 }
+                // Each leads back to the one above.
+                #expect(naming.parent(of: .directory(next)) == .directory(directory))
                 directory = next
                 continue
             case .last(let part):

@@ -5,6 +5,7 @@
 //  Programs     what people run on a filesystem: git, tar, sqlite, make, fio
 //  Integrity    random operations against a model, large files, large directories
 //  CommandLine  what the commands say, and with which exit status
+//  Keyspace     the keys of a server as files
 //  Faults       a server or a daemon that goes away
 //
 // Environment: APUSFS_BINARY (the program), APUSFS_TEST_STORE (memory, redis, file, or directory:PATH to try

@@ -11,6 +11,8 @@ enum Scale {
     static let largeFileMiB = number("APUSFS_TEST_LARGE_FILE_MIB", standard: 256, full: 2_048)
     /// Entries of the large directory.
     static let directoryEntries = number("APUSFS_TEST_ENTRIES", standard: 20_000, full: 100_000)
+    /// Keys of the large dataset of the keyspace view.
+    static let keys = number("APUSFS_TEST_KEYS", standard: 20_000, full: 1_000_000)
     /// MiB that each fio job writes and verifies.
     static let fioMiB = number("APUSFS_TEST_FIO_MIB", standard: 24, full: 256)
     /// Random operations for each codec and block size.

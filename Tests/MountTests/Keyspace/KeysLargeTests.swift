@@ -1,0 +1,76 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension MountTests {
+    /// A dataset of `Scale.keys` keys of all types.
+    @Suite struct KeysLargeTests {
+        /// Half of them in the root, half as `user:N:NAME` in directories of ten.
+        private static let script = """
+            for i = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
+              local key = i % 2 == 0 and 'key' .. i or 'user:' .. math.floor(i / 20) .. ':k' .. i
+              local kind = math.floor(i / 2) % 10
+              if kind < 5 then redis.call('SET', key, string.rep('x', i % 100))
+              elseif kind == 5 then redis.call('HSET', key, 'a', i, 'b', i)
+              elseif kind == 6 then redis.call('RPUSH', key, i, 'x')
+              elseif kind == 7 then redis.call('SADD', key, i, 'x')
+              elseif kind == 8 then redis.call('ZADD', key, i, 'x')
+              else redis.call('XADD', key, '1-1', 'f', i) end
+            end
+            """
+
+        @Test func `a large dataset is listed in bounded memory and keeps nobody waiting`() throws {
+            let keys = Scale.keys
+            try withKeys(
+                flags: [], limitSeconds: 1_200,
+                prepare: { server in
+                    for start in stride(from: 0, to: keys, by: 10_000) {
+                        let end = min(start + 10_000, keys)
+                        try server.cli("EVAL", Self.script, "0", "\(start)", "\(end)")
+                    }
+                }
+            ) { (view) throws in
+                #expect(try view.cli("DBSIZE") == "\(keys)")
+                try view.cli("CONFIG", "RESETSTAT")
+                let before = try memory(of: view)
+                let meter = PingMeter(view.server.path)
+                // One file for a key but hashes, which are two fields; half of them in the root.
+                let root = try view.shell("ls -f | wc -l").filter(\.isNumber)
+                let rootTime = meter.finish()
+                let listed = try memory(of: view)
+                let subtree = PingMeter(view.server.path)
+                let found = try view.shell("find user/1 -type f | wc -l; find user/2 | wc -l")
+                let subtreeTime = subtree.finish()
+                let after = try memory(of: view)
+                let calls = try view.commandCalls()
+                print(
+                    """
+                    keys: \(keys) keys; ls of the root: \(root) names, PING \(rootTime) µs; find of \
+                    two subtrees: PING \(subtreeTime) µs; daemon \(before) kB, \(listed) kB after ls, \
+                    \(after) kB after find; \(calls.sorted { $0.key < $1.key })
+                    """)
+                let files = (0..<keys / 2).reduce(0) { $0 + ($1 % 10 == 5 ? 2 : 1) }
+                // `.`, `..` and `user` stand beside them.
+                #expect(Int(root) == files + 3)
+                #expect(found.split(separator: "\n").count == 2)
+                // 16 bytes at most for each name that was shown, some for each directory, and pages.
+                #expect(after - before < 24_000 + keys / 20, "grown by \(after - before) kB")
+                for forbidden in [
+                    "keys", "get", "getrange", "hget", "hgetall", "hmget", "hvals", "lrange",
+                    "smembers",
+                    "zrange", "xrange", "dump", "hscan", "sscan", "zscan", "sort", "mget",
+                ] {
+                    #expect(calls[forbidden] == nil, "\(forbidden): \(calls[forbidden] ?? 0) calls")
+                }
+            }
+        }
+
+        /// Kilobytes of memory of the daemon.
+        private func memory(of view: KeysMount) throws -> Int {
+            let daemon = try #require(view.daemon)
+            let status = try String(contentsOfFile: "/proc/\(daemon)/status", encoding: .utf8)
+            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+            return Int(line.filter(\.isNumber)) ?? 0
+        }
+    }
+}

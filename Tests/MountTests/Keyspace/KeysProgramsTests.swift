@@ -1,0 +1,145 @@
+import Foundation
+import Primitives
+import TestSupport
+import Testing
+
+extension MountTests {
+    /// What people do with files.
+    @Suite struct KeysProgramsTests {
+        private static func fill(_ server: RedisServer) throws {
+            for words in [
+                [
+                    "MSET", "user:1:name", "bob", "user:1", "self", "user:2:name", "eve", "plain",
+                    "hello",
+                ],
+                ["SET", "note.txt", "hello world\n", "EX", "5000"],
+                ["SET", "conf", "one\n", "EX", "5000"],
+                ["HSET", "h", "f1", "v1", "f2", "v2"],
+                ["RPUSH", "list", "a", "b\\c", "two\nlines"],
+                ["ZADD", "z", "1.5", "m", "2", "n"], ["SADD", "s", "q", "w", "e"],
+                ["XADD", "st", "5-1", "f", "v"], ["EXPIRE", "list", "5000"],
+            ] { try server.cli(words: words) }
+        }
+
+        @Test func `everything can be read and found`() throws {
+            try withKeys(flags: [], prepare: Self.fill) { (view) throws in
+                #expect(
+                    try view.shell("grep -r . | LC_ALL=C sort") == """
+                        conf:one
+                        h.f1:v1
+                        h.f2:v2
+                        list:a
+                        list:b\\\\c
+                        list:two\\nlines
+                        note.txt:hello world
+                        plain:hello
+                        s:e
+                        s:q
+                        s:w
+                        st:5-1\tf\tv
+                        user/1%value:self
+                        user/1/name:bob
+                        user/2/name:eve
+                        z:1.5\tm
+                        z:2\tn
+
+                        """)
+                #expect(try view.shell("getfattr --only-values -n user.redis.type z") == "zset")
+            }
+        }
+
+        @Test func `editors save in place and by renaming, and the expiry stays`() throws {
+            try withKeys(prepare: Self.fill) { (view) throws in
+                let before = try view.dump()
+                let editor = "vi -Nu NONE -es"
+                try view.shell(
+                    """
+                    sed -i 's/one/two/' conf
+                    \(editor) -c '%s/world/there/' -c wq note.txt
+                    \(editor) -c 'set backup backupcopy=no' -c '%s/two/three/' -c wq conf
+                    \(editor) -c '%s/v1/v9/' -c wq h.f1
+                    rm -f conf~
+                    """)
+                #expect(try view.cli("GET", "note.txt") == "hello there\n")
+                #expect(try view.cli("GET", "conf") == "three\n")
+                #expect(try view.cli("HGET", "h", "f1") == "v9\n")
+                // No swap file, probe or backup is left, and no other key has changed.
+                let after = try view.dump()
+                #expect(Set(before.keys) == Set(after.keys))
+                #expect(before.filter { after[$0.key] != $0.value }.count == 3)
+                for key in ["conf", "note.txt"] {
+                    #expect(try Int(view.cli("TTL", key)).map { $0 > 4_000 } == true, "\(key)")
+                }
+            }
+        }
+
+        @Test func `what is no text of its own is not replaced by one`() throws {
+            try withKeys(prepare: Self.fill) { (view) throws in
+                let before = try view.dump()
+                for script in [
+                    "echo x > list", "echo x >> z", "sed -i s/a/b/ list", "rm -f s", "mv st other",
+                    "mv plain list", "vi -Nu NONE -es -c '%s/a/b/' -c 'wq!' list", "echo x > h",
+                    "mv plain h",
+                ] {
+                    let run = try ProgramRun.run(["sh", "-c", script], in: view.path)
+                    #expect(run.status != 0, "\(script)")
+                }
+                #expect(try view.dump() == before)
+            }
+        }
+
+        @Test func `lists and the like can be removed and renamed where that was allowed`() throws {
+            try withKeys(flags: ["--write", "--remove-any-type"], prepare: Self.fill) {
+                (view) throws in
+                try view.shell("mv list user/moved.list; rm s; mv z st")
+                #expect(try view.cli("LLEN", "user:moved.list") == "3")
+                #expect(try view.cli("TYPE", "st") == "zset")
+                #expect(try view.cli("EXISTS", "s", "z", "list") == "0")
+                #expect(try Int(view.cli("TTL", "user:moved.list")).map { $0 > 4_000 } == true)
+            }
+        }
+
+        @Test func `a tree copied out and back in is the same`() throws {
+            try withKeys(prepare: Self.fill) { (view) throws in
+                let out = view.directory + "/out"
+                try view.shell(
+                    """
+                    mkdir tree; cp -r user tree; cp plain note.txt h.f1 tree
+                    cp -r tree \(out); diff -r tree \(out)
+                    rm -r tree; test ! -e tree
+                    cp -r \(out) tree; diff -r tree \(out)
+                    """)
+                #expect(try view.cli("GET", "tree:user:1:name") == "bob")
+                #expect(try view.cli("GET", "tree:user:1") == "self")
+                #expect(try view.cli("HGET", "tree:h", "f1") == "v1")
+            }
+        }
+
+        @Test func `jq reads what is shown as JSON`() throws {
+            try withKeys(flags: ["--format", "json"], prepare: Self.fill) { (view) throws in
+                #expect(try view.shell("jq -r '.[1]' list") == "b\\c\n")
+                #expect(try view.shell("jq -r '.[2]' list") == "two\nlines\n")
+                #expect(try view.shell("jq -c 'map(.score) | add' z") == "3.5\n")
+                #expect(try view.shell("jq -r '.[0].fields[0][1]' st") == "v\n")
+                #expect(try view.shell("jq -c . s") == "[\"e\",\"q\",\"w\"]\n")
+            }
+        }
+
+        @Test func `the expiry is an attribute that can be set`() throws {
+            try withKeys(prepare: Self.fill) { (view) throws in
+                try view.shell("setfattr -n user.redis.ttl -v 100.5 plain")
+                #expect(try Int(view.cli("TTL", "plain")).map { (90...101).contains($0) } == true)
+                try view.shell(
+                    "setfattr -x user.redis.ttl plain; setfattr -n user.redis.ttl -v -1 conf")
+                #expect(try view.cli("TTL", "plain") == "-1")
+                #expect(try view.cli("TTL", "conf") == "-1")
+                for value in ["0", "x", "-5"] {
+                    #expect(throws: Errno(rawValue: EINVAL)) {
+                        try SystemCall.setXattr(
+                            view.path + "/plain", "user.redis.ttl", Array(value.utf8))
+                    }
+                }
+            }
+        }
+    }
+}
