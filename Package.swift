@@ -148,7 +148,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "CLinux", "Codecs", "KeyValue", "Primitives", "TestSupport", "apusfs",
+                "CLinux", "Codecs", "KeyValue", "KeyspaceFS", "Primitives", "TestSupport",
+                "apusfs",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),

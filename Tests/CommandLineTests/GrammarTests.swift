@@ -81,13 +81,17 @@ import Testing
             .map { String($0.1) }
         #expect(!named.isEmpty)
         for name in named where !others.contains(name) {
-            #expect(MountOption.all.contains { $0.name == name }, "--\(name)")
+            let isKnown =
+                (MountOption.all + MountOption.keys).contains { $0.name == name }
+                || name == "config"
+            #expect(isKnown, "--\(name)")
         }
     }
 
     @Test func `no line of any help is wider than a terminal`() {
         let commands: [any ParsableCommand.Type] = [
-            RootCommand.self, MountCommand.self, UmountCommand.self, FormatCommand.self,
+            RootCommand.self, MountCommand.self, KeysCommand.self, UmountCommand.self,
+            FormatCommand.self,
             StatusCommand.self, VersionCommand.self,
         ]
         for command in commands {

@@ -45,9 +45,10 @@ extension MountTests {
                 let calls = try view.commandCalls()
                 print(
                     """
-                    keys: \(keys) keys; ls of the root: \(root) names, PING \(rootTime) µs; find of \
-                    two subtrees: PING \(subtreeTime) µs; daemon \(before) kB, \(listed) kB after ls, \
-                    \(after) kB after find; \(calls.sorted { $0.key < $1.key })
+                    keys: \(keys) keys; ls of the root: \(root) names, PING \(rootTime) µs;
+                    find of two subtrees: PING \(subtreeTime) µs;
+                    daemon \(before) kB, \(listed) kB after ls, \(after) kB after find;
+                    \(calls.sorted { $0.key < $1.key })
                     """)
                 let files = (0..<keys / 2).reduce(0) { $0 + ($1 % 10 == 5 ? 2 : 1) }
                 // `.`, `..` and `user` stand beside them.
