@@ -7,8 +7,7 @@ import Synchronization
 ///
 /// Pages come to life when they are first written, so resident memory follows use. A slot that is given
 /// back is the first to be handed out again (it is warm). Beyond `capacity` there are
-/// `reserveCount` more for blocks that a request cannot do without while all others are dirty or pinned;
-/// their pages go back to the system at once when they are released.
+/// `reserveCount` more for blocks that a request cannot do without while all others are dirty or pinned.
 ///
 /// Rank: its lock is the innermost one; shard locks are held while it is taken.
 final class BlockPool: @unchecked Sendable {
@@ -16,10 +15,8 @@ final class BlockPool: @unchecked Sendable {
     static let none: Slot = -1
 
     private struct State {
-        /// Slots whose pages are resident, most recently used last.
+        /// Slots that were used and are free, most recently used last.
         var warm: [Slot] = []
-        /// Slots whose pages were given back to the system.
-        var cold: [Slot] = []
         /// Slots from here on were never used.
         var firstFresh: Slot = 0
         var usedCount = 0
@@ -49,7 +46,6 @@ final class BlockPool: @unchecked Sendable {
             state.usedCount += 1
             excess.store(max(0, state.usedCount - capacity), ordering: .relaxed)
             if let slot = state.warm.popLast() { return slot }
-            if let slot = state.cold.popLast() { return slot }
             defer { state.firstFresh += 1 }
             return state.firstFresh
         }
@@ -61,12 +57,7 @@ final class BlockPool: @unchecked Sendable {
             precondition(state.usedCount > 0, "a slot is given back once")
             state.usedCount -= 1
             excess.store(max(0, state.usedCount - capacity), ordering: .relaxed)
-            if state.usedCount + state.warm.count < capacity {
-                state.warm.append(slot)
-            } else {
-                slots.releasePages(of: slot)
-                state.cold.append(slot)
-            }
+            state.warm.append(slot)
         }
     }
 
@@ -117,9 +108,5 @@ struct SlotMemory: @unchecked Sendable {
 
     func memory(of slot: BlockPool.Slot) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: base + Int(slot) * blockBytes, count: blockBytes)
-    }
-
-    fileprivate func releasePages(of slot: BlockPool.Slot) {
-        madvise(base + Int(slot) * blockBytes, blockBytes, MADV_DONTNEED)
     }
 }

@@ -156,11 +156,7 @@ extension VolumeStore {
         let state = membership.state.withLock { $0 }
         guard state.isRegistered else { return }
         try reapOrphans(of: state.id)
-        let queued = reaper.state.withLock { state in
-            defer { state.items = [] }
-            return state.items
-        }
-        try reap(queued)
+        try reap(reaper.takeItems())
         for _ in 0..<RecordLimits.scans {
             if try scanGarbage(includingNotDue: state.others.isEmpty) == 0 { return }
         }
