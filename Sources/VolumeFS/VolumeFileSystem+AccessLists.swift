@@ -1,5 +1,7 @@
 import FileSystem
+import Logging
 import Primitives
+import Telemetry
 import VolumeStore
 
 // POSIX access control lists. The kernel enforces them (FUSE_POSIX_ACL); kept here are the rules that tie
@@ -53,7 +55,7 @@ extension VolumeFileSystem {
         of state: InodeState, permissions: UInt32
     ) throws(Errno) -> AccessListChange? {
         guard let stored = try systemAttributes(of: state).accessList,
-            var list = try AccessList(parsing: stored)
+            var list = try storedList(stored, of: state)
         else { return nil }
         list.changeMode(to: permissions)
         return AccessListChange(
@@ -67,7 +69,7 @@ extension VolumeFileSystem {
     ) throws(Errno) {
         guard new.kind != .symbolicLink else { return }
         guard let stored = try systemAttributes(of: parent).defaultList,
-            let defaults = try AccessList(parsing: stored)
+            let defaults = try storedList(stored, of: parent)
         else {
             new.permissions &= ~umask
             return
@@ -79,6 +81,20 @@ extension VolumeFileSystem {
         }
         if new.kind == .directory {
             new.attributes.append((name: AccessList.defaultName, value: stored))
+        }
+    }
+
+    /// EIO for a stored list that cannot be right.
+    private func storedList(
+        _ value: [UInt8], of state: InodeState
+    ) throws(Errno) -> AccessList? {
+        do throws(Errno) {
+            return try AccessList(parsing: value)
+        } catch {
+            metrics.add(.malformedRecords)
+            logger.error(
+                "a stored access list cannot be right", metadata: ["inode": "\(state.id)"])
+            throw .ioError
         }
     }
 

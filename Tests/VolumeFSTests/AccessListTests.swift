@@ -1,7 +1,9 @@
 import FileSystem
 import Primitives
+import Telemetry
 import TestSupport
 import Testing
+import VolumeStore
 
 @testable import VolumeFS
 
@@ -167,6 +169,32 @@ import Testing
             try again.mkdir(caller, parent: .root, name: $0, mode: 0o777).attributes
         }
         #expect(plain.permissions == 0o700)
+    }
+
+    @Test func `a stored list that is none is EIO for what needs it, and for nothing else`() throws
+    {
+        let harness = try VolumeHarness()
+        defer { harness.unmount() }
+        let volume = harness.volume
+        let directory = try volume.mkdir("d")
+        let (file, _) = try volume.create("f")
+        for (inode, name) in [(directory, AccessList.defaultName), (file, AccessList.accessName)] {
+            try harness.volumeStore.setXattr(
+                inode, name: name, value: [2, 0, 0, 0, 9], mode: .createOrReplace, time: .now)
+        }
+        try harness.remount()
+        #expect(throws: Errno.ioError) { try harness.volume.create("new", in: directory) }
+        var changes = AttributeChanges()
+        changes.permissions = 0o600
+        #expect(throws: Errno.ioError) {
+            try harness.volume.setattr(
+                VolumeHarness.root, inode: file, changes: changes, handle: nil)
+        }
+        #expect(harness.metrics.value(of: .malformedRecords) == 2)
+        #expect(try harness.volume.attributes(file).permissions == 0o644)
+        #expect(try harness.volume.list(directory) == [])
+        try harness.volume.setAttribute(file, AccessList.accessName, Self.full(7, 6, 5, 4, 6, 1))
+        #expect(try harness.volume.attributes(file).permissions == 0o761)
     }
 
     @Test(arguments: StoreKind.allCases)
