@@ -32,6 +32,14 @@ final class MemoryShards: Sendable {
     /// Every key, in no order.
     var keys: [Bytes] { withEverything { shards.flatMap { Array($0.items.keys) } } }
 
+    /// The keys of one shard, `cursor` being its number; the next number, 0 behind the last.
+    func page(from cursor: UInt64) -> (next: UInt64, keys: [Bytes]) {
+        guard cursor < UInt64(Self.count) else { return (0, []) }
+        let shard = shards[Int(cursor)]
+        let keys = shard.gate.withLock { _ in Array(shard.items.keys) }
+        return ((cursor + 1) % UInt64(Self.count), keys)
+    }
+
     /// Runs `body` while no other thread reads or changes what stands under `keys`.
     func withKeys<Result, Failure: Error>(
         _ keys: [Bytes], _ body: () throws(Failure) -> Result

@@ -37,6 +37,9 @@ extension MemoryStore {
         case .time: return .time(milliseconds: nowMilliseconds)
         case .existence(let keys):
             return .existing(shards.withKeys(keys) { keys.map { shards.item($0) != nil } })
+        case .keys(let prefix, let cursor, _):
+            let (next, keys) = shards.page(from: cursor)
+            return .keys(next: next, keys.filter { $0.starts(with: prefix) })
         }
     }
 

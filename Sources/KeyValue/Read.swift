@@ -28,6 +28,12 @@ public enum Read: Hashable, Sendable {
     case time
     /// Which of the keys exist, in order. Answer: `.existing`.
     case existence(keys: [Bytes])
+    /// Part of the keys that begin with `prefix`, of any kind. `cursor` is 0 at the start, then what the
+    /// last page said; `limit` is about how many keys of the store are looked at, so a page can be empty
+    /// while there is more. A key that is there throughout a walk is delivered at least once; it can be
+    /// delivered twice. Only for looking at a store as a whole: a walk costs as much as the store has
+    /// keys. Answer: `.keys`.
+    case keys(prefix: Bytes, cursor: UInt64, limit: Int)
 }
 
 /// A field of a hash with its value.
@@ -62,6 +68,8 @@ public enum ReadAnswer: Hashable, Sendable {
     case members([Member])
     case time(milliseconds: Int64)
     case existing([Bool])
+    /// `next` is 0 at the end.
+    case keys(next: UInt64, [Bytes])
 }
 
 /// A member of an ordered set with its score. Scores are integers of at most 2^53 in magnitude.

@@ -43,7 +43,7 @@ extension RedisStore {
             let (next, pairs) = try replies.only().page()
             return try continuePage(key, next, pairs, limit, lane)
         case .value, .fields, .allFields, .hashes, .fieldCount, .follow, .followPage, .members,
-            .time:
+            .time, .keys:
             return try replies.only().answer(to: read)
         }
     }
@@ -74,7 +74,7 @@ extension Read {
     /// Whether the answer may be large enough to delay others.
     fileprivate var isBulky: Bool {
         switch self {
-        case .page, .followPage: true
+        case .page, .followPage, .keys: true
         case .hashes(let keys): keys.count > Self.delayingHashes
         case .value, .fields, .allFields, .fieldCount, .follow, .members, .time, .existence: false
         }
@@ -85,7 +85,7 @@ extension Read {
         switch self {
         case .existence(let keys), .hashes(let keys): keys.count
         case .fields(_, let fields): fields.isEmpty ? 0 : 1
-        case .value, .allFields, .fieldCount, .page, .follow, .followPage, .members, .time: 1
+        case .value, .allFields, .fieldCount, .page, .follow, .followPage, .members, .time, .keys: 1
         }
     }
 }
@@ -134,7 +134,24 @@ extension CommandBuffer {
             add("WITHSCORES")
         case .time: begin("TIME", arguments: 1)
         case .existence(let keys): for key in keys { addSimple("EXISTS", key) }
+        case .keys(let prefix, let cursor, let limit):
+            begin("SCAN", arguments: 6)
+            add(cursor)
+            add("MATCH")
+            add(Self.pattern(ofPrefix: prefix))
+            add("COUNT")
+            add(max(1, limit))
         }
+    }
+
+    /// A glob-style pattern (KEYS command) for what begins with `prefix`.
+    private static func pattern(ofPrefix prefix: Bytes) -> Bytes {
+        var pattern = Bytes()
+        for byte in prefix {
+            if "*?[]^-\\".utf8.contains(byte) { pattern.append(UInt8(ascii: "\\")) }
+            pattern.append(byte)
+        }
+        return pattern + [UInt8(ascii: "*")]
     }
 
     private func addSimple(_ name: StaticString, _ key: Bytes) {

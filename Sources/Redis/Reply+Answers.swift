@@ -33,6 +33,9 @@ extension Reply {
             let parts = try elements("TIME", count: 2)
             return .time(milliseconds: try parts[0].number() * 1_000 + parts[1].number() / 1_000)
         case .existence: return .existing([try integer() == 1])
+        case .keys:
+            let parts = try elements("SCAN", count: 2)
+            return .keys(next: try parts[0].cursor(), try parts[1].texts())
         }
     }
 
@@ -81,6 +84,14 @@ extension Reply {
             pairs.append(Pair(field, value))
         }
         return pairs
+    }
+
+    private func texts() throws(StoreError) -> [Bytes] {
+        guard case .array(let elements) = self else { throw Self.unexpected("a list of keys") }
+        return try elements.map { element throws(StoreError) in
+            guard let bytes = try element.text() else { throw Self.unexpected("a list of keys") }
+            return bytes
+        }
     }
 
     private func text() throws(StoreError) -> Bytes? {

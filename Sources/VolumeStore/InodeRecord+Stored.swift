@@ -124,7 +124,7 @@ extension TailState {
 }
 
 /// The fields of an inode's hash while they are collected.
-private struct InodeFields {
+struct InodeFields {
     var mode: UInt64?
     var user: UInt64?
     var group: UInt64?

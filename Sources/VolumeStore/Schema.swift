@@ -9,11 +9,11 @@ struct Schema: Sendable {
     /// The volume's hash, also the prefix of all metadata keys: `{V}`.
     let volume: Bytes
     /// `V/b{`.
-    private let blockPrefix: Bytes
+    let blockKeyPrefix: Bytes
 
     init(_ name: VolumeName) {
         volume = Bytes("{\(name)}".utf8)
-        blockPrefix = Bytes("\(name)/b{".utf8)
+        blockKeyPrefix = Bytes("\(name)/b{".utf8)
     }
 
     /// Hash: an inode.
@@ -48,8 +48,8 @@ struct Schema: Sendable {
     /// String: a block. `V/b{<data>/<index>}`.
     func block(_ address: BlockAddress) -> Bytes {
         var result = Bytes()
-        result.reserveCapacity(blockPrefix.count + 42)
-        result.append(contentsOf: blockPrefix)
+        result.reserveCapacity(blockKeyPrefix.count + 42)
+        result.append(contentsOf: blockKeyPrefix)
         result.appendDecimal(address.data.rawValue)
         result.append(UInt8(ascii: "/"))
         result.appendDecimal(address.index.rawValue)

@@ -55,6 +55,41 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases)
+    func `a walk over keys delivers those with the prefix, whatever they hold`(
+        kind: StoreKind
+    ) throws {
+        let store = try kind.make()
+        try store.commit(
+            [], .setFields(key: bytes("{a}h"), [Pair("a", "1")]),
+            .addMember(key: bytes("{a}z"), Member(bytes("m"), score: 5)),
+            .set(key: bytes("{b}s"), value: bytes("1")), .set(key: bytes("a"), value: bytes("1")),
+            .set(key: bytes("[x]*?\\y"), value: bytes("1")),
+            .set(key: bytes("xy"), value: bytes("")))
+        for number in 0..<300 {
+            try store.commit([], .set(key: bytes("{a}\(number)"), value: bytes("1")))
+        }
+        func walk(_ prefix: String) throws -> Set<Bytes> {
+            var found: Set<Bytes> = []
+            var cursor: UInt64 = 0
+            repeat {
+                let read = Read.keys(prefix: bytes(prefix), cursor: cursor, limit: 10)
+                guard case .keys(let next, let keys) = try store.store.read([read])[0] else {
+                    Issue.record("an answer about keys")
+                    return []
+                }
+                found.formUnion(keys)
+                cursor = next
+            } while cursor != 0
+            return found
+        }
+        let own = Set((0..<300).map { bytes("{a}\($0)") })
+        #expect(try walk("{a}") == own.union([bytes("{a}h"), bytes("{a}z")]))
+        #expect(try walk("[x]*?\\") == [bytes("[x]*?\\y")])
+        #expect(try walk("{c}") == [])
+        #expect(try walk("").count == own.count + 6)
+    }
+
+    @Test(arguments: StoreKind.allCases)
     func `follow reads a field and the hash that it names`(kind: StoreKind) throws {
         let store = try kind.make()
         let directory = bytes("d1")

@@ -21,7 +21,20 @@ import Testing
         try TestStores.$kind.withValue(.redis) { try promise.body() }
     }
 
+    @Test(arguments: CheckTests.damages)
+    func `damage is found, mended, and gone over Redis`(_ damage: CheckTests.Damage) throws {
+        try TestStores.$kind.withValue(.redis) {
+            try CheckTests().`damage is found, mended, and gone`(damage)
+        }
+    }
+
     static let promises: [Promise] = [
+        Promise("an orphan gets a name in lost+found, with its content") {
+            try CheckTests().`an orphan gets a name in lost+found, with its content`()
+        },
+        Promise("what mounts do meanwhile is no damage") {
+            try CheckTests().`what mounts do meanwhile is no damage`()
+        },
         Promise("a new file has the fields that it was made with, and no more") {
             try CreatingTests().`a new file has the fields that it was made with, and no more`()
         },

@@ -10,6 +10,7 @@ struct RootCommand: ParsableCommand {
             apusfs umount MOUNTPOINT
             apusfs format SOURCE [OPTIONS]
             apusfs status SOURCE|MOUNTPOINT
+            apusfs check SOURCE|MOUNTPOINT [--repair]
             """,
         discussion: """
             SOURCE is where the volume is stored:
@@ -37,7 +38,11 @@ struct RootCommand: ParsableCommand {
             CommandGroup(
                 name: "Mounts:",
                 subcommands: [MountCommand.self, KeysCommand.self, UmountCommand.self]),
-            CommandGroup(name: "Volumes:", subcommands: [FormatCommand.self, StatusCommand.self]),
+            CommandGroup(
+                name: "Volumes:",
+                subcommands: [
+                    FormatCommand.self, StatusCommand.self, CheckCommand.self, GcCommand.self,
+                ]),
             CommandGroup(name: "Program:", subcommands: [VersionCommand.self, ServeCommand.self]),
         ],
         defaultSubcommand: MountCommand.self)
@@ -53,5 +58,7 @@ struct RootCommand: ParsableCommand {
     }
 
     /// For suggesting the one that was meant.
-    static let commandNames = ["mount", "keys", "umount", "format", "status", "version", "help"]
+    static let commandNames = [
+        "mount", "keys", "umount", "format", "status", "check", "gc", "version", "help",
+    ]
 }

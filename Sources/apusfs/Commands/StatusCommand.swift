@@ -35,23 +35,19 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         guard let place else { return try listMounts() }
-        let report: VolumeReport
-        if SourceParser.looksLikeSource(place) {
-            report = try .read(
-                try Self.source(place, passwordFile: passwordFile), volume: try volumeName())
-        } else {
-            report = try ofMount(place)
-        }
+        let found = try VolumePlace.find(place, volume: volume, passwordFile: passwordFile)
+        let report = try Self.report(of: found)
         Console.print(json ? JSON.text(report) : report.text)
     }
 
-    private func volumeName() throws(CommandFailure) -> String {
-        guard let volume else { return MountSettings.standardVolume }
-        do throws(CommandFailure) {
-            return try MountOption.volumeName(volume)
-        } catch {
-            throw CommandFailure("--volume: \(error)", status: .usage)
-        }
+    private static func report(of found: VolumePlace) throws(CommandFailure) -> VolumeReport {
+        if let record = found.record, found.source.place == .memory { return .ofMemory(record) }
+        var report =
+            found.record?.showsKeys == true
+            ? try VolumeReport.ofKeys(found.source)
+            : try VolumeReport.read(found.source, volume: found.volume)
+        report.mount = found.record.map { .init($0) }
+        return report
     }
 
     static func source(
@@ -64,33 +60,6 @@ struct StatusCommand: ParsableCommand {
     }
 
     // MARK: Mounts
-
-    private func ofMount(_ path: String) throws(CommandFailure) -> VolumeReport {
-        let mountPoint = try MountPoint.canonical(path)
-        guard let entry = try MountTable.entry(at: mountPoint), entry.isOurs else {
-            throw CommandFailure(
-                "\(mountPoint): no ApusFS volume is mounted there; for the volume of an embedded "
-                    + "store write file:\(mountPoint)")
-        }
-        guard let record = try MountRecord.find(mountPoint: mountPoint, userID: entry.userID),
-            record.serving(userID: entry.userID) != nil
-        else {
-            throw CommandFailure(
-                "\(mountPoint): the process behind the mount has died; clean up with: "
-                    + "apusfs umount \(mountPoint)")
-        }
-        let source = try SourceParser.parse(record.source)
-        if case .memory = source.place { return .ofMemory(record) }
-        let complete = try PasswordSource.complete(
-            source, passwordFile: passwordFile ?? record.passwordFile,
-            environment: Environment.all)
-        var report =
-            record.showsKeys == true
-            ? try VolumeReport.ofKeys(complete)
-            : try VolumeReport.read(complete, volume: record.volume)
-        report.mount = .init(record)
-        return report
-    }
 
     private func listMounts() throws(CommandFailure) {
         let mounts = try MountTable.entries().filter(\.isOurs)

@@ -20,6 +20,8 @@ enum Dispatch {
         } catch let failure as CommandFailure {
             Console.error(withoutSecrets(failure.message, of: rest))
             return failure.status.rawValue
+        } catch let code as ExitCode {
+            return code.rawValue
         } catch {
             return report(error, of: rest)
         }
@@ -34,7 +36,8 @@ enum Dispatch {
         let message = RootCommand.message(for: error)
             .split(whereSeparator: \.isNewline).joined(separator: " ")
         Console.error("\(withoutSecrets(message, of: arguments)) ('apusfs --help' shows how)")
-        return ExitStatus.usage.rawValue
+        let isCheck = arguments.first == CheckCommand.configuration.commandName
+        return isCheck ? CheckStatus.usage.rawValue : ExitStatus.usage.rawValue
     }
 
     /// A message about an argument must not repeat the password in it.

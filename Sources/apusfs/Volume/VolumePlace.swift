@@ -1,0 +1,65 @@
+import Glibc
+
+/// Which volume a command is about: named by its source, or by where it is mounted on this host.
+struct VolumePlace {
+    var source: Source
+    var volume: String
+    /// The mount by which it was named.
+    var record: MountRecord?
+
+    /// `place` is a source or a mount point; `volume` is the flag `--volume`, which counts for a source.
+    static func find(
+        _ place: String, volume: String?, passwordFile: String?
+    ) throws(CommandFailure) -> VolumePlace {
+        guard SourceParser.looksLikeSource(place) else {
+            return try ofMount(place, passwordFile: passwordFile)
+        }
+        return VolumePlace(
+            source: try StatusCommand.source(place, passwordFile: passwordFile),
+            volume: try name(volume), record: nil)
+    }
+
+    private static func name(_ flag: String?) throws(CommandFailure) -> String {
+        guard let flag else { return MountSettings.standardVolume }
+        do throws(CommandFailure) {
+            return try MountOption.volumeName(flag)
+        } catch {
+            throw CommandFailure("--volume: \(error)", status: .usage)
+        }
+    }
+
+    private static func ofMount(
+        _ path: String, passwordFile: String?
+    ) throws(CommandFailure) -> VolumePlace {
+        let mountPoint = try MountPoint.canonical(path)
+        guard let entry = try MountTable.entry(at: mountPoint), entry.isOurs else {
+            throw CommandFailure(
+                "\(mountPoint): no ApusFS volume is mounted there; for the volume of an embedded "
+                    + "store write file:\(mountPoint)")
+        }
+        guard let record = try MountRecord.find(mountPoint: mountPoint, userID: entry.userID),
+            record.serving(userID: entry.userID) != nil
+        else {
+            throw CommandFailure(
+                "\(mountPoint): the process behind the mount has died; clean up with: "
+                    + "apusfs umount \(mountPoint)")
+        }
+        let source = try PasswordSource.complete(
+            try SourceParser.parse(record.source),
+            passwordFile: passwordFile ?? record.passwordFile, environment: Environment.all)
+        return VolumePlace(source: source, volume: record.volume, record: record)
+    }
+
+    /// Only the process of a mount sees what it has in memory.
+    func requireStore(of command: String) throws(CommandFailure) {
+        if let record, record.showsKeys == true {
+            throw CommandFailure(
+                "\(record.mountPoint): shows the keys of a server, which are no volume",
+                status: .usage)
+        }
+        guard source.place == .memory else { return }
+        throw CommandFailure(
+            "memory: can be seen only by the process that has it mounted; \(command) cannot",
+            status: .usage)
+    }
+}
