@@ -78,7 +78,7 @@ final class ChangeListener: Sendable {
             state.touched.insert(inode.rawValue)
             if state.touched.count > maximumTouched { state.missedSome = true }
         case .everything: state.missedSome = true
-        case .entry, .data, .sessions: break
+        case .entry, .data, .sessions, .lockGranted: break
         }
     }
 }

@@ -96,7 +96,7 @@ extension VolumeCheck {
                     greatestNumber = max(greatestNumber, data.rawValue)
                     guard tables.contains(data.rawValue) else { break }
                     tables.data[data.rawValue, default: DataTally()].hasChunks = true
-                case .session(let session), .orphans(let session):
+                case .session(let session), .orphans(let session), .sessionLocks(let session):
                     greatestSession = max(greatestSession, session.rawValue)
                 case .unknown: if tables.isFirst { try findStranger(key) }
                 case .volume, .locks, .sessions, .crashed, .garbage: break

@@ -176,12 +176,9 @@ extension VolumeCheck {
                 ? [] : [.deleteFields(key: directory, names.map(\.field))]
             isMended = try attach(record, conditions, after: removal)
         }
-        round.append(
-            CheckFinding(
-                kind: .directoryCycle, subject: String(decoding: key, as: UTF8.self),
-                detail: "is below itself, by \(cycle.count) directories",
-                outcome: options.repairs ? (isMended ? .mended : .left) : .found))
-        if isMended { mendedInRound += 1 }
+        note(
+            .directoryCycle, key, "is below itself, by \(cycle.count) directories",
+            options.repairs ? (isMended ? .mended : .left) : .found)
         reachable.formUnion(cycle)
     }
 }

@@ -1,5 +1,7 @@
 import KeyValue
+import Logging
 import Primitives
+import Telemetry
 
 // Sessions, the garbage list, and the counters of the volume.
 
@@ -61,7 +63,7 @@ extension VolumeCheck {
                 mending: [.removeMember(key: schema.sessions, name: member.name)])
         }
         let sessions = try VolumeStore.sessions(reader.store, schema)
-        for session in sessions where isOver(session) { try endSession(session) }
+        try endSessions(sessions.filter(isOver))
         let registered = Set(sessions.map(\.id.rawValue))
         try checkSessionKeys(registered)
     }
@@ -71,24 +73,32 @@ extension VolumeCheck {
             || MachineIdentity.isGone(session.processID, machine: session.machine)
     }
 
-    /// As a mount does it (FORMAT.md, "Sessions"): fences it, hands what it held to the garbage list, and
-    /// says that it crashed.
-    private func endSession(_ session: SessionReport) throws(StoreError) {
-        let id = session.id
-        let name = Bytes(decimal: id.rawValue)
-        if options.repairs {
-            _ = try commit([], [.delete(key: schema.session(id))], [])
-            try discardHeld(schema.orphans(id))
+    /// Cleans up as a mount does it (FORMAT.md, "Sessions"), by being one for a moment: that releases what
+    /// the session held open and its locks.
+    private func endSessions(_ sessions: [SessionReport]) throws(StoreError) {
+        if options.repairs, !sessions.isEmpty {
+            do throws(VolumeError) {
+                let mount = try VolumeStore(
+                    store: reader.store, settings: settings,
+                    session: SessionDescription(
+                        host: "", processID: 0, mountPoint: "(check)", version: "", machine: ""),
+                    isReadOnly: false, metrics: Metrics(), logger: logger)
+                defer { mount.close() }
+                _ = try mount.collectGarbage()
+            } catch {
+                guard case .store(let failure) = error else {
+                    throw .protocolViolation("\(error)")
+                }
+                throw failure
+            }
         }
-        try find(
-            .expiredSession, schema.session(id),
-            "\(session.host):\(session.mountPoint), process \(session.processID), is gone", [],
-            mending: [
-                .delete(key: schema.orphans(id)),
-                .removeMember(key: schema.sessions, name: name),
-                .setFields(key: schema.crashed, [Pair(name, Field.one)]),
-                .increment(key: schema.volume, field: Field.sessionEpoch, by: 1),
-            ], publishing: [.sessions])
+        for session in sessions {
+            let isThere = try isRegistered(session.id)
+            note(
+                .expiredSession, schema.session(session.id),
+                "\(session.host):\(session.mountPoint), process \(session.processID), is gone",
+                options.repairs ? (isThere ? .left : .mended) : .found)
+        }
     }
 
     /// Puts the inodes of a session's list on the garbage list, which looks whether others hold them.
@@ -123,8 +133,13 @@ extension VolumeCheck {
                     try find(
                         .leftLocks, key, "belongs to no inode",
                         [.keyAbsent(schema.inode(inode))], mending: [.delete(key: key)])
-                case .volume, .inode, .directory, .xattrs, .chunks, .session, .orphans, .sessions,
-                    .crashed, .garbage, .unknown:
+                case .sessionLocks(let id) where !registered.contains(id.rawValue):
+                    guard try !isRegistered(id) else { break }
+                    try find(
+                        .leftLocks, key, "belongs to no session", [.keyExists(key)],
+                        mending: [.delete(key: key)])
+                case .volume, .inode, .directory, .xattrs, .chunks, .session, .orphans,
+                    .sessionLocks, .sessions, .crashed, .garbage, .unknown:
                     break
                 }
             }

@@ -18,6 +18,7 @@ public final class VolumeCheck {
     let listener = ChangeListener()
     let volume: VolumeStore
     let progress: (CheckProgress) -> Void
+    let logger: Logger
 
     var report = CheckReport()
     /// Findings of this round.
@@ -47,6 +48,7 @@ public final class VolumeCheck {
         reader = CheckReader(store: store, schema: schema)
         self.options = options
         self.progress = progress
+        self.logger = logger
         volume = try VolumeStore(
             store: store, settings: settings,
             session: SessionDescription(host: "", processID: 0, mountPoint: "", version: ""),
@@ -139,14 +141,29 @@ public final class VolumeCheck {
             outcome = try mend(verdict) ? .mended : .left
             if outcome == .mended { mendedInRound += 1 }
         }
+        add(
+            CheckFinding(
+                kind: verdict.kind, subject: verdict.subject, detail: verdict.detail,
+                outcome: outcome))
+    }
+
+    /// Notes a finding that was dealt with already.
+    func note(
+        _ kind: CheckKind, _ key: Bytes, _ detail: String, _ outcome: CheckFinding.Outcome
+    ) {
+        if outcome == .mended { mendedInRound += 1 }
+        add(
+            CheckFinding(
+                kind: kind, subject: String(decoding: key, as: UTF8.self), detail: detail,
+                outcome: outcome))
+    }
+
+    private func add(_ finding: CheckFinding) {
         guard round.count < Self.maximumInRound else {
             roundOverflow += 1
             return
         }
-        round.append(
-            CheckFinding(
-                kind: verdict.kind, subject: verdict.subject, detail: verdict.detail,
-                outcome: outcome))
+        round.append(finding)
     }
 
     func find(

@@ -11,6 +11,8 @@ enum VolumeKey: Hashable {
     case chunks(DataID)
     case session(SessionID)
     case orphans(SessionID)
+    /// Which locks a session holds or waits for.
+    case sessionLocks(SessionID)
     case sessions
     case crashed
     case garbage
@@ -46,6 +48,7 @@ enum VolumeKey: Hashable {
         case UInt8(ascii: "a"): self = .chunks(DataID(number))
         case UInt8(ascii: "s"): self = .session(SessionID(number))
         case UInt8(ascii: "o"): self = .orphans(SessionID(number))
+        case UInt8(ascii: "h"), UInt8(ascii: "w"): self = .sessionLocks(SessionID(number))
         default: self = .unknown
         }
     }
