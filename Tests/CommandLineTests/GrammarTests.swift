@@ -76,7 +76,9 @@ import Testing
     @Test func `the README has no flag of mount that does not exist`() throws {
         let readme = try #require(
             Directories.contents(of: ProjectTree.path("README.md"), limit: 1 << 20))
-        let others: Set = ["force", "lazy", "timeout", "json", "prefix", "help"]
+        let others: Set = [
+            "force", "lazy", "timeout", "json", "prefix", "help", "repair", "data", "memory",
+        ]
         let named = String(decoding: readme, as: UTF8.self).matches(of: /`--([a-z-]+)/)
             .map { String($0.1) }
         #expect(!named.isEmpty)
@@ -91,8 +93,8 @@ import Testing
     @Test func `no line of any help is wider than a terminal`() {
         let commands: [any ParsableCommand.Type] = [
             RootCommand.self, MountCommand.self, KeysCommand.self, UmountCommand.self,
-            FormatCommand.self,
-            StatusCommand.self, VersionCommand.self,
+            FormatCommand.self, StatusCommand.self, CheckCommand.self, GcCommand.self,
+            VersionCommand.self,
         ]
         for command in commands {
             let configuration = command.configuration
