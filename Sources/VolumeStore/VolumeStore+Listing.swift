@@ -96,7 +96,7 @@ extension VolumeStore {
                                 of: EntryValue(inode: inode.id, kind: inode.kind))
                     }
                 }
-            case .value, .values, .pairs, .count, .followed, .members, .time, .existing:
+            case .value, .values, .pairs, .count, .followed, .members, .time, .existing, .keys:
                 throw answerMismatch()
             }
         }

@@ -49,7 +49,9 @@ struct RecordMender {
     private func isReadable(_ pair: Pair) -> Bool {
         var fields = InodeFields()
         do throws(FormatError) {
-            try fields.take(pair)
+            try HashList([pair]).forEachPair(at: 0) { field, value throws(FormatError) in
+                try fields.take(field, value)
+            }
         } catch {
             return false
         }
