@@ -11,9 +11,10 @@ struct GcCommand: ParsableCommand {
         abstract: "Show and collect the garbage of a volume.",
         usage: "apusfs gc SOURCE|MOUNTPOINT [--volume NAME] [--dry-run] [--json]",
         discussion: """
-            Deleted files give their memory back in the background, by any mount. This does it
-            at once, and cleans up after mounts that died. What may still be in use (deleted
-            some seconds ago, while several mounts share the volume) stays.
+            Deleted files give their memory back in the background, by any mount.
+            This does it at once, and cleans up after mounts that died. What may still
+            be in use (deleted some seconds ago, while several mounts share the volume)
+            stays.
 
             Examples:
               apusfs gc /mnt/x --dry-run
