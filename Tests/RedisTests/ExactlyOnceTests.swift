@@ -100,6 +100,11 @@ import Testing
         #expect(metrics.value(of: .storeReconnects) == 2)
     }
 
+    private struct Progress {
+        var running: Int
+        var commits = 0
+    }
+
     @Test
     func `callers at once lose their connection at random moments, and nothing happens twice`()
         throws
@@ -110,25 +115,29 @@ import Testing
         defer { store.close() }
         try store.beginSession()
         let failures = Locked<[String]>([])
-        let running = Monitor(6)
+        let progress = Monitor(Progress(running: 6))
         let callers = (0..<6).map { slot in
             WorkerThread(name: "caller") {
-                defer { running.change { $0 -= 1 } }
+                defer { progress.change { $0.running -= 1 } }
                 do {
                     for sequence in 1...300 as ClosedRange<UInt64> {
                         _ = try store.commit(adding(slot: slot, sequence))
+                        progress.change { $0.commits += 1 }
                     }
                 } catch {
                     failures.withLock { $0.append("\(error)") }
                 }
             }
         }
-        // Cuts as often as there is something to cut, until all are done.
-        var connections = 0
-        while running.withLock({ $0 > 0 }) {
-            if proxy.connectionCount == connections { continue }
-            connections = proxy.connectionCount
+        // Cuts again after 1 to 40 further commits: cutting the first answer of each connection
+        // would let nobody ever get on.
+        var goal = 0
+        while progress.withLock({ $0.running > 0 }) {
             proxy.cutAnswer(toRequestWith: "HINCRBY")
+            goal += .random(in: 1...40)
+            _ = progress.wait(until: .after(milliseconds: 60_000)) {
+                $0.commits >= goal || $0.running == 0 ? () : nil
+            }
         }
         for caller in callers { caller.join() }
         #expect(failures.withLock { $0 } == [])
