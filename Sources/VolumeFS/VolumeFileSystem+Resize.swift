@@ -49,12 +49,18 @@ extension VolumeFileSystem {
         if after.data != before.data {
             cache.discard(
                 before.data, owner: state.id, blockCount: before.allocatedBlocks)
-        } else if size < before.size {
-            cache.truncate(
-                before.data, owner: state.id, to: blockSize.block(containing: FileOffset(size)),
-                keeping: blockSize.position(of: FileOffset(size)),
-                blockCount: max(
-                    before.allocatedBlocks, blockSize.blockCount(forSize: before.size)))
+        } else if size < before.size || before.hasStaleTail {
+            forgetTail(of: before, from: min(size, before.size))
         }
+    }
+
+    /// Forgets what is cached of a file from `size` on. Also when a stale tail was cleared: what was
+    /// loaded before that may show what was cut off. The caller holds both stripes.
+    func forgetTail(of record: InodeRecord, from size: UInt64) {
+        cache.truncate(
+            record.data, owner: record.id, to: blockSize.block(containing: FileOffset(size)),
+            keeping: blockSize.position(of: FileOffset(size)),
+            blockCount: max(
+                record.allocatedBlocks, blockSize.blockCount(forSize: record.size)))
     }
 }

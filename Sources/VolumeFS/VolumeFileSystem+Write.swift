@@ -81,10 +81,10 @@ extension VolumeFileSystem {
     /// grow over it. The caller holds the inode's stripe exclusively.
     private func clearStaleTail(of state: InodeState) throws(Errno) {
         try flushStripes.withExclusive(state.id) { () throws(Errno) in
-            let record = state.record
-            let cleared = try store.truncate(
-                record, to: record.size, time: record.modificationTime, permissions: nil)
+            let before = state.record
+            let cleared = try store.clearStaleTail(of: before)
             generations.bump(state.id)
+            forgetTail(of: before, from: before.size)
             state.withFacts { facts in
                 facts.record.tail = cleared.tail
                 facts.record.extenderCrashed = cleared.extenderCrashed

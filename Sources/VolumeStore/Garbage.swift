@@ -9,6 +9,8 @@ enum GarbageItem: Hashable {
     case chunks(DataID)
     /// `i<ino>`: an inode without names, which goes when no session holds it open.
     case inode(InodeID)
+    /// `t<ino>`: a file that was cut; what lies behind its end is to be cleared.
+    case tail(InodeID)
 
     init(parsing name: Bytes) throws(FormatError) {
         let digits = name.dropFirst()
@@ -27,6 +29,9 @@ enum GarbageItem: Hashable {
         case UInt8(ascii: "i"):
             guard let inode = Self.number(digits) else { throw error }
             self = .inode(InodeID(inode))
+        case UInt8(ascii: "t"):
+            guard let inode = Self.number(digits) else { throw error }
+            self = .tail(InodeID(inode))
         default: throw error
         }
     }
@@ -53,6 +58,9 @@ enum GarbageItem: Hashable {
             result.appendDecimal(data.rawValue)
         case .inode(let inode):
             result = [UInt8(ascii: "i")]
+            result.appendDecimal(inode.rawValue)
+        case .tail(let inode):
+            result = [UInt8(ascii: "t")]
             result.appendDecimal(inode.rawValue)
         }
         return result

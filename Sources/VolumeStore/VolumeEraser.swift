@@ -211,6 +211,8 @@ struct VolumeEraser {
         case .blocks(let data, let range): try eraseBlocks(data, range)
         case .chunks(let data): try eraseChunks(data)
         case .inode(let inode): try eraseNameless(inode)
+        // Its blocks go with the file.
+        case .tail: break
         }
     }
 }

@@ -14,6 +14,8 @@ enum Reaping {
     static let graceMilliseconds: Int64 = 5_000
     /// Where a member that cannot be right waits for somebody who can tell.
     static let damagedMilliseconds: Int64 = 24 * 3_600_000
+    /// How long others leave the tail of a file that was cut to the mount that cut it.
+    static let tailMilliseconds: Int64 = 10_000
     /// Blocks of one entry of a chunk hash.
     static let chunkBlocks: UInt64 = 4_096
 }
@@ -80,6 +82,8 @@ extension VolumeStore {
             switch item {
             case .inode(let inode):
                 if try reapNameless(inode) { count += 1 }
+            case .tail(let inode):
+                if reapTail(of: inode) { count += 1 }
             case .chunks(let data):
                 try dropChunks(of: data)
                 done.append(item)

@@ -1,7 +1,7 @@
 import FileSystem
 import KeyValue
 import Logging
-import Primitives
+public import Primitives
 
 // The protocol of docs/FORMAT.md, "Stale tails": claim (j odd, with this session), drop and cut what
 // lies behind the size, then declare clear (j even). Batches behind stored blocks are conditioned on j,
@@ -12,10 +12,67 @@ extension VolumeStore {
     private static let claimMilliseconds = 60_000
     private static let pollMilliseconds = 5
 
+    /// Clears what a cut or a crash has left behind the size, before the file grows over it; returns
+    /// what the inode is then. No trip when the reaper was faster. ESTALE when the inode is gone or has
+    /// other data.
+    public func clearStaleTail(of record: InodeRecord) throws(Errno) -> InodeRecord {
+        let entry = known.entry(record.id)
+        var cleared = record
+        if let entry, entry.data == record.data, !entry.hasStaleTail {
+            cleared.tail = entry.tail
+        } else {
+            cleared.tail = try clearTail(
+                of: record.id, record.data, isForced: entry?.extenderCrashed == true
+            ).tail
+        }
+        cleared.extenderCrashed = false
+        return cleared
+    }
+
     /// Clears what lies behind the size. With `isForced` also when the record does not say that it is
     /// stale. ESTALE when the inode is gone or has other data.
     @discardableResult
     func clearTail(
+        of inode: InodeID, _ data: DataID, isForced: Bool
+    ) throws(Errno) -> InodeRecord {
+        try tailStripes.withExclusive(inode) { () throws(Errno) in
+            try clearTailHoldingStripe(of: inode, data, isForced: isForced)
+        }
+    }
+
+    /// The reaper's turn at a file that was cut. Returns whether it is off the list.
+    func reapTail(of inode: InodeID) -> Bool {
+        do throws(Errno) {
+            guard let record = try records(of: [inode])[0], record.hasStaleTail else {
+                let member = GarbageItem.tail(inode).stored
+                _ = try commit([], [.removeMember(key: schema.garbage, name: member)])
+                return true
+            }
+            if let claimant = record.tail.claimant, claimant != sessionID,
+                try isRegistered(claimant)
+            {
+                _ = try commit(
+                    [], [discard(.tail(inode), dueMilliseconds: Reaping.tailMilliseconds)])
+                return false
+            }
+            try clearTail(of: inode, record.data, isForced: false)
+            return true
+        } catch {
+            // Stays on the list; whoever extends the file clears it first anyway.
+            if error != .stale {
+                logger.warning(
+                    "what was cut off a file is not dropped yet",
+                    metadata: ["inode": "\(inode)", "error": "\(error)"])
+            }
+            return false
+        }
+    }
+
+    private func isRegistered(_ session: SessionID) throws(Errno) -> Bool {
+        try read([.fields(key: schema.session(session), [Field.start])]) != [.values([nil])]
+    }
+
+    func clearTailHoldingStripe(
         of inode: InodeID, _ data: DataID, isForced: Bool
     ) throws(Errno) -> InodeRecord {
         for _ in 0..<Rounds.decisions {
@@ -40,10 +97,7 @@ extension VolumeStore {
     func awaitUnclaimed(_ record: inout InodeRecord) throws(Errno) {
         let deadline = Deadline.after(milliseconds: Self.claimMilliseconds)
         while let claimant = record.tail.claimant, claimant != sessionID {
-            let isThere = try read([
-                .fields(key: schema.session(claimant), [Field.start])
-            ])
-            if isThere == [.values([nil])] { return }
+            if try !isRegistered(claimant) { return }
             guard !deadline.hasPassed else {
                 logger.error(
                     "another session does not end clearing a file",
@@ -103,7 +157,14 @@ extension VolumeStore {
                     [
                         Pair(Field.tail, after.tail.stored),
                         Pair(Field.extender, Bytes(decimal: sessionID.rawValue)),
-                    ])
+                    ]),
+                .removeMember(key: schema.garbage, name: GarbageItem.tail(record.id).stored),
+                // Who has loaded the last block or one behind it since the cut has loaded old bytes.
+                publish([
+                    .data(
+                        record.id, record.data,
+                        blocks: (kept > 0 ? kept - 1 : 0)..<max(kept, record.allocatedBlocks))
+                ]),
             ] + countStored(record.id, by: Int(stored) - Int(clamping: record.storedBlocks))
         let conditions = tailConditions(record)
         let outcome = try translated { () throws(StoreError) in

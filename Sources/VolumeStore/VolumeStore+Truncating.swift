@@ -1,31 +1,38 @@
 import FileSystem
 import KeyValue
-import Logging
 public import Primitives
 
 extension VolumeStore {
     /// Sets the size of a regular file; returns what the inode is then. EFBIG; ESTALE when it is gone.
     ///
     /// To 0: the file gets another data id, and its blocks go to the garbage list, in one trip however
-    /// many they are. A shrink marks the tail as stale, cuts the size, then clears what lies behind it.
-    /// An extension clears a stale tail first.
+    /// many they are. A shrink cuts the size and marks the tail as stale, in one trip too; the reaper clears
+    /// what lies behind it. An extension clears a stale tail first.
     public func truncate(
         _ record: InodeRecord, to size: UInt64, time: Timestamp, permissions: UInt32?
     ) throws(Errno) -> InodeRecord {
         guard size <= FileOffset.maximum.bytes else { throw .fileTooLarge }
         guard record.kind == .regular else { throw .invalid }
+        return try tailStripes.withExclusive(record.id) { () throws(Errno) in
+            try truncateHoldingStripe(record, to: size, time, permissions)
+        }
+    }
+
+    private func truncateHoldingStripe(
+        _ record: InodeRecord, to size: UInt64, _ time: Timestamp, _ permissions: UInt32?
+    ) throws(Errno) -> InodeRecord {
         var record = refreshed(record)
         var isFresh = false
         for _ in 0..<Rounds.decisions {
             if size > record.size, isTailStale(record) {
-                record = try clearTail(
+                record = try clearTailHoldingStripe(
                     of: record.id, record.data, isForced: isTailStale(record))
                 isFresh = true
             }
             try awaitUnclaimed(&record)
             if let after = try cut(record, to: size, time, permissions) {
-                guard after.tail.claimant == sessionID else { return after }
-                return clearedAfterShrink(after)
+                if after.tail.claimant == sessionID { reaper.add([.tail(after.id)]) }
+                return after
             }
             if isFresh { known.forget(record.id) }
             record = try self.record(of: record.id)
@@ -63,11 +70,13 @@ extension VolumeStore {
                 pairs.append(Pair(Field.tail, after.tail.stored))
                 changes.append(
                     .data(record.id, record.data, blocks: 0..<record.allocatedBlocks))
+                mutations.append(
+                    discard(.tail(record.id), dueMilliseconds: Reaping.tailMilliseconds))
             }
             // Without holes the number of blocks that stay is known.
             if record.storedBlocks == settings.blockSize.blockCount(forSize: record.size) {
                 after.storedBlocks = kept
-                mutations = countStored(
+                mutations += countStored(
                     record.id, by: Int(kept) - Int(clamping: record.storedBlocks))
             }
         } else if size > record.size {
@@ -158,23 +167,5 @@ extension VolumeStore {
             reaper.add(garbage)
         }
         return after
-    }
-
-    /// The shrink has happened; what lies behind the size is cleared now if that works, else by
-    /// whoever extends the file.
-    private func clearedAfterShrink(_ record: InodeRecord) -> InodeRecord {
-        do throws(Errno) {
-            let cleared = try clearTail(of: record.id, record.data, isForced: false)
-            var result = record
-            result.tail = cleared.tail
-            result.storedBlocks = cleared.storedBlocks
-            result.extenderCrashed = cleared.extenderCrashed
-            return result
-        } catch {
-            logger.warning(
-                "what was cut off a file is not dropped yet",
-                metadata: ["inode": "\(record.id)", "error": "\(error)"])
-            return record
-        }
     }
 }

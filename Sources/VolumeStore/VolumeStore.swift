@@ -40,6 +40,10 @@ public final class VolumeStore: Sendable {
     let locks = Locked(LockBook())
     /// One change of an inode's locks at a time; may be held over a trip, and nothing else with it.
     let lockStripes = StripedLocks(count: 256)
+    /// Held exclusively, over store trips, by whoever cuts a file or clears what lies behind its end: a
+    /// clearing of this session must not meet another size. Rank: below the caller's inode and flush
+    /// stripes.
+    let tailStripes = StripedLocks(count: 64)
     let life = Monitor(Life())
 
     /// Registers the session, unless `isReadOnly`; takes no threads yet.

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import KeyValue
 import Primitives
 
@@ -13,6 +13,8 @@ final class CountingStore: KeyValueStore {
 
     private let inner: any KeyValueStore
     private let count = Locked(Count())
+    /// The name of a thread whose calls wait now.
+    private let held = Monitor<String?>(nil)
 
     init(_ inner: any KeyValueStore) { self.inner = inner }
 
@@ -23,10 +25,24 @@ final class CountingStore: KeyValueStore {
         return count.withLock { ($0.trips, $0.calls) }
     }
 
+    /// Runs `body` while the calls of the threads called `name` wait.
+    func holding(_ name: String, _ body: () throws -> Void) rethrows {
+        held.change { $0 = name }
+        defer { held.change { $0 = nil } }
+        try body()
+    }
+
+    private func awaitTurn() {
+        guard held.withLock({ $0 != nil }) else { return }
+        let name = try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)
+        held.wait { $0 != name?.trimmingCharacters(in: .newlines) ? () : nil }
+    }
+
     private func counted<Result>(
         _ call: @autoclosure () -> String, _ body: () throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
-        try count.withLock { count throws(StoreError) -> Result in
+        awaitTurn()
+        return try count.withLock { count throws(StoreError) -> Result in
             let before = inner.roundTrips
             defer {
                 if count.thread == currentThread() {

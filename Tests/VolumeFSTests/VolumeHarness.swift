@@ -122,6 +122,11 @@ final class VolumeHarness {
         lastCalls = calls
         return trips
     }
+
+    /// Waits until the reaper has cleared what a cut of the file left behind its end.
+    func awaitClearTail(_ inode: InodeID) throws {
+        while try volumeStore.records(of: [inode])[0]?.hasStaleTail == true { usleep(1_000) }
+    }
 }
 
 final class SilentNotifier: KernelNotifier {

@@ -69,11 +69,15 @@ import Testing
         let volume = try TestVolume { $0.codec = codec }
         for (number, size) in [1, 4_095, 4_096, 4_097, 9_000, 12_288].enumerated() {
             let before = try file(volume, "f\(number)", blocks: 4)
-            let after = try truncate(volume.mount, before, to: UInt64(size))
-            #expect(!after.hasStaleTail)
+            let cut = try truncate(volume.mount, before, to: UInt64(size))
+            #expect(cut.size == UInt64(size))
+            try eventuallyClear(volume, before.id)
+            let after = try volume.mount.record(of: before.id)
             #expect(after.size == UInt64(size))
             #expect(after.storedBlocks == UInt64((size + 4_095) / 4_096))
-            #expect(try volume.mount.record(of: before.id) == after)
+            #expect(
+                try volume.blockKeys(of: before.data, after.storedBlocks..<4)
+                    .allSatisfy { !$0 })
             #expect(after.allocatedBlocks == before.allocatedBlocks)
             let extended = try truncate(volume.mount, after, to: 16_384)
             #expect(extended.size == 16_384)
@@ -96,8 +100,9 @@ import Testing
         #expect(try volume.mount.record(of: made.id) == largest)
         #expect(largest.storedBlocks == 0)
         let small = try truncate(volume.mount, largest, to: 5)
+        #expect(small.size == 5)
         #expect(try volume.mount.record(of: made.id).size == 5)
-        #expect(!small.hasStaleTail)
+        try eventuallyClear(volume, made.id)
     }
 
     @Test(arguments: [FaultyStore.Call.drop, .load, .store])
@@ -105,10 +110,11 @@ import Testing
         _ call: FaultyStore.Call
     ) throws {
         let faulty = try TestStores.make()
-        let volume = try TestVolume(over: faulty)
+        let volume = try TestVolume(over: faulty, isStarted: false)
         let before = try file(volume, blocks: 4)
-        faulty.fail(call)
         let cut = try truncate(volume.mount, before, to: 5_000)
+        faulty.fail(call)
+        #expect(!volume.mount.reapTail(of: before.id))
         faulty.heal()
         #expect(cut.hasStaleTail)
         #expect(cut.size == 5_000)
@@ -120,11 +126,9 @@ import Testing
 
     @Test func `a write behind a stale tail clears it first`() throws {
         let faulty = try TestStores.make()
-        let volume = try TestVolume(over: faulty)
+        let volume = try TestVolume(over: faulty, isStarted: false)
         let before = try file(volume, blocks: 4)
-        faulty.fail(.drop)
         _ = try truncate(volume.mount, before, to: 5_000)
-        faulty.heal()
         let memory = BlockMemory(4_096, filledWith: 121)
         _ = try volume.mount.store(
             [
@@ -143,11 +147,10 @@ import Testing
 
     @Test func `a mount that died while clearing is followed by another one`() throws {
         let faulty = try TestStores.make()
-        let volume = try TestVolume(over: faulty)
+        let volume = try TestVolume(over: faulty, isStarted: false)
         let second = try TestVolume.mount(faulty.base, volume.settings)
         defer { second.close() }
         let before = try file(volume, blocks: 4)
-        faulty.fail(.drop)
         let cut = try truncate(volume.mount, before, to: 5_000)
         #expect(cut.tail.claimant == volume.mount.sessionID)
         faulty.failAll(with: .unavailable("gone"))
@@ -248,6 +251,56 @@ import Testing
         #expect(block == Bytes("0123456789".utf8) + Bytes(repeating: 0, count: 4_086))
         faulty.heal()
         #expect(try volume.hash(volume.mount.schema.crashed) == ["\(crashed)": "1"])
+    }
+
+    @Test(arguments: [Codec.none, .lz4])
+    func `a shrink is one trip, also of a long file, and of one whose tail is being cleared`(
+        _ codec: Codec
+    ) throws {
+        // Without a reaper: every trip is the caller's.
+        let base = try TestVolume(isStarted: false) { $0.codec = codec }
+        let before = try file(base, blocks: 40)
+        var cut = before
+        for size in [5_000, 4_500, 100] as [UInt64] {
+            #expect(
+                try base.trips { cut = try truncate(base.mount, cut, to: size) } == 1)
+            #expect(cut.size == size)
+            #expect(cut.hasStaleTail)
+        }
+        // The list has it, for whoever comes when this mount is gone.
+        #expect(base.mount.reapTail(of: before.id))
+        #expect(try !base.mount.record(of: before.id).hasStaleTail)
+        #expect(
+            try base.blockKeys(of: before.data, 0..<40)
+                == [true] + [Bool](repeating: false, count: 39))
+        let after = try base.mount.record(of: before.id)
+        _ = try truncate(base.mount, after, to: 16_384)
+        try expectZerosBehind(100, base, before)
+    }
+
+    @Test func `a tail that its mount did not clear is cleared by the next one`() throws {
+        let store = try TestStores.make()
+        let volume = try TestVolume(over: store, isStarted: false)
+        let before = try file(volume, blocks: 4)
+        let cut = try truncate(volume.mount, before, to: 5_000)
+        #expect(cut.tail.claimant == volume.mount.sessionID)
+        let second = try TestVolume.mount(store.base, volume.settings, isStarted: false)
+        defer { second.close() }
+        // As long as the first one is there, it is left to it.
+        #expect(!second.reapTail(of: before.id))
+        #expect(try second.record(of: before.id).hasStaleTail)
+        _ = try second.store.commit(
+            Batch(mutations: [.delete(key: volume.mount.schema.session(volume.mount.sessionID))]))
+        #expect(try second.scanGarbage(includingNotDue: true) == 1)
+        #expect(try !second.record(of: before.id).hasStaleTail)
+        #expect(try volume.blockKeys(of: before.data, 2..<4) == [false, false])
+        #expect(try second.scanGarbage(includingNotDue: true) == 0)
+    }
+
+    private func eventuallyClear(_ volume: TestVolume, _ inode: InodeID) throws {
+        try eventually("what was cut off is cleared") {
+            try !volume.mount.record(of: inode).hasStaleTail
+        }
     }
 
     private func expectZerosBehind(
