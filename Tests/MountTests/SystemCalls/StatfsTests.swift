@@ -32,7 +32,8 @@ extension MountTests.SystemCallTests {
                 Int(status.f_blocks - status.f_bfree) * Int(status.f_frsize)
             }
             let full = try SystemCall.statvfs(place.path)
-            #expect(used(full) - used(before) >= size)
+            // What tests before this one have deleted is dropped in the background meanwhile.
+            #expect(used(full) - used(before) >= size * 3 / 4)
             #expect(used(full) - used(before) < size * 3 / 2)
             try SystemCall.unlink(place["file"])
             let isBack = try Polling.wait {
