@@ -29,7 +29,8 @@ extension VolumeCheck {
             switch Self.garbage(member.name) {
             case .blocks(let data, _), .chunks(let data): found.data.insert(data.rawValue)
             case .inode(let inode): found.inodes.insert(inode.rawValue)
-            case nil: break
+            // The file has its blocks, and names itself.
+            case .tail, nil: break
             }
         }
         return found

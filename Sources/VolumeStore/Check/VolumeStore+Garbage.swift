@@ -42,7 +42,7 @@ extension VolumeStore {
                 do throws(FormatError) {
                     switch try GarbageItem(parsing: member.name) {
                     case .blocks(_, let range): report.blocks += UInt64(range.count)
-                    case .chunks: break
+                    case .chunks, .tail: break
                     case .inode: report.inodes += 1
                     }
                 } catch {
