@@ -171,8 +171,21 @@ public protocol KernelNotifier: AnyObject, Sendable {
     /// Makes the kernel ask again for every entry of the mount before it believes it: for when it is not
     /// known what changed. Returns whether this kernel can do that.
     func invalidateAllEntries() -> Bool
+    /// Whether `invalidateAllEntries` works.
+    var canInvalidateAllEntries: Bool { get }
+    /// Drops the attributes of an inode at once, in the calling thread. The one call that may be made
+    /// inside a request: it takes no lock that a request holds.
+    func expireAttributes(_ inode: InodeID)
+    /// Calls `body` once the kernel has heard everything that was said of the inode so far, in this or in
+    /// another thread. Not called any more when the mount ends before.
+    func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void)
 }
 
 extension KernelNotifier {
     public func invalidateAllEntries() -> Bool { false }
+    public var canInvalidateAllEntries: Bool { false }
+    public func expireAttributes(_ inode: InodeID) { invalidateInode(inode, range: nil) }
+    public func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void) {
+        body()
+    }
 }

@@ -231,6 +231,8 @@ public struct WriteOptions: OptionSet, Sendable {
     public static let fromPageCache = WriteOptions(rawValue: 1)
     /// FUSE_WRITE_KILL_SUIDGID: clear setuid and setgid.
     public static let clearsPrivileges = WriteOptions(rawValue: 2)
+    /// O_APPEND: the offset is where the kernel believes the end to be.
+    public static let append = WriteOptions(rawValue: 4)
 }
 
 /// How the kernel shall treat an open file or directory.

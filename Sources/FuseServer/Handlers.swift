@@ -93,9 +93,13 @@ extension FuseServer {
 
     func write(
         _ request: Request, _ inode: InodeID, _ handle: HandleID, offset: FileOffset,
-        payload: UnsafeRawBufferPointer, fromPageCache: Bool
+        payload: UnsafeRawBufferPointer, file: fuse_file_info
     ) throws(Errno) {
+        let fromPageCache = file.writepage == 1
         var options: WriteOptions = []
+        // Of the descriptor now, so that fcntl(2) can set and clear it. What comes from the page cache
+        // has its place already.
+        if file.flags & O_APPEND != 0, !fromPageCache { options.insert(.append) }
         if fromPageCache { options.insert(.fromPageCache) }
         if request.clearsPrivileges { options.insert(.clearsPrivileges) }
         let written = try fileSystem.write(

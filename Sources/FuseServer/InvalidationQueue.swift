@@ -13,6 +13,8 @@ struct InvalidationQueue {
         case pages(InodeID, Range<UInt64>)
         case entry(parent: InodeID, name: [UInt8])
         case allEntries
+        /// Nothing for the kernel: somebody waits until all before this has been sent.
+        case marker(UInt64)
     }
 
     private struct EntryKey: Hashable {
@@ -24,6 +26,7 @@ struct InvalidationQueue {
         case inode(InodeID)
         case entry(EntryKey)
         case allEntries
+        case marker(UInt64)
     }
 
     let capacity: Int
@@ -80,6 +83,9 @@ struct InvalidationQueue {
         return true
     }
 
+    /// Comes out after everything that waits now. Not bounded: one for each request that waits for it.
+    mutating func add(marker: UInt64) { order.append(.marker(marker)) }
+
     mutating func next() -> Notification? {
         guard head < order.count else { return nil }
         let slot = order[head]
@@ -101,6 +107,7 @@ struct InvalidationQueue {
         case .allEntries:
             isAllEntriesWaiting = false
             return .allEntries
+        case .marker(let number): return .marker(number)
         }
     }
 
@@ -116,7 +123,7 @@ struct InvalidationQueue {
         var merged: [Slot] = []
         for slot in order[head...] {
             switch slot {
-            case .inode, .allEntries:
+            case .inode, .allEntries, .marker:
                 merged.append(slot)
             case .entry(let key):
                 if !isAllEntriesWaiting {

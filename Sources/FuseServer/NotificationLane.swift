@@ -10,6 +10,12 @@ final class NotificationLane: @unchecked Sendable {
         var queue = InvalidationQueue(capacity: NotificationLane.capacity)
         var isRunning = false
         var thread: WorkerThread?
+        /// Of libfuse, while the lane runs.
+        var session: OpaquePointer?
+        /// The thread has taken something out that it has not sent yet.
+        var isSending = false
+        var afterMarker: [UInt64: @Sendable () -> Void] = [:]
+        var lastMarker: UInt64 = 0
     }
 
     /// Some megabytes of names at most.
@@ -43,6 +49,7 @@ final class NotificationLane: @unchecked Sendable {
         state.change { state in
             state.queue.canInvalidateAllEntries = canInvalidateAllEntries
             state.isRunning = true
+            state.session = session
             state.thread = WorkerThread(name: "apusfs-notify\(number)") { [self] in
                 run(session)
             }
@@ -52,10 +59,31 @@ final class NotificationLane: @unchecked Sendable {
     func stop() {
         let thread = state.change { state in
             state.isRunning = false
+            state.session = nil
+            state.afterMarker = [:]
             defer { state.thread = nil }
             return state.thread
         }
         thread?.join()
+    }
+
+    /// Sends one at once, in the calling thread.
+    func expireAttributes(_ inode: InodeID) {
+        // SAFETY: called from within a request, so the session lives.
+        guard let session = state.withLock({ $0.session }) else { return }
+        send(.attributes(inode), session)
+    }
+
+    /// Calls `body` once all that waits now was sent; in the calling thread when nothing does.
+    func afterAll(_ body: @escaping @Sendable () -> Void) {
+        let isNow = state.change { state in
+            guard state.isRunning, state.isSending || state.queue.count > 0 else { return true }
+            state.lastMarker += 1
+            state.afterMarker[state.lastMarker] = body
+            state.queue.add(marker: state.lastMarker)
+            return false
+        }
+        if isNow { body() }
     }
 
     private enum Step {
@@ -68,11 +96,17 @@ final class NotificationLane: @unchecked Sendable {
             let step: Step? = state.wait { state in
                 guard state.isRunning else { return .end }
                 let wasFull = state.queue.count >= state.queue.capacity
-                return state.queue.next().map { .send($0, wasFull: wasFull) }
+                let next = state.queue.next()
+                state.isSending = next != nil
+                return next.map { .send($0, wasFull: wasFull) }
             }
             guard case .send(let notification, let wasFull) = step else { return }
             if wasFull { state.change { _ in } }
-            send(notification, session)
+            if case .marker(let number) = notification {
+                state.withLock { $0.afterMarker.removeValue(forKey: number) }?()
+            } else {
+                send(notification, session)
+            }
         }
     }
 
@@ -95,6 +129,7 @@ final class NotificationLane: @unchecked Sendable {
                         bytes.baseAddress?.assumingMemoryBound(to: CChar.self), name.count)
                 }
             case .allEntries: Self.raiseEpoch(session)
+            case .marker: 0
             }
         // ENOENT: the kernel does not know the inode or the name, which is as good.
         if result != 0, result != -ENOENT {

@@ -73,7 +73,7 @@ extension OperationTable {
                         request, InodeID(inode), HandleID(file.pointee.fh),
                         offset: FileOffset(signed: offset),
                         payload: UnsafeRawBufferPointer(start: bytes, count: count),
-                        fromPageCache: file.pointee.writepage == 1)
+                        file: file.pointee)
                 }
             }
             return
@@ -85,7 +85,7 @@ extension OperationTable {
                     request, InodeID(inode), HandleID(file.pointee.fh),
                     offset: FileOffset(signed: offset),
                     payload: SplicedPayload.bytes(of: vector, request.worker),
-                    fromPageCache: file.pointee.writepage == 1)
+                    file: file.pointee)
             }
         }
     }

@@ -12,7 +12,7 @@ final class QueuedNotifier: KernelNotifier {
     private static let laneCount = 2
 
     private let lanes: [NotificationLane]
-    private let canInvalidateAllEntries = Atomic(false)
+    private let knowsEpochs = Atomic(false)
 
     init(logger: Logger) {
         lanes = (0..<Self.laneCount).map { NotificationLane(number: $0, logger: logger) }
@@ -22,12 +22,12 @@ final class QueuedNotifier: KernelNotifier {
     func start(session: OpaquePointer, negotiated: Negotiated?) {
         let isCapable = negotiated?.canInvalidateAllEntries ?? false
         for lane in lanes { lane.start(session: session, canInvalidateAllEntries: isCapable) }
-        canInvalidateAllEntries.store(isCapable, ordering: .releasing)
+        knowsEpochs.store(isCapable, ordering: .releasing)
     }
 
     /// What still waits is dropped. Returns when the last notification was sent.
     func stop() {
-        canInvalidateAllEntries.store(false, ordering: .releasing)
+        knowsEpochs.store(false, ordering: .releasing)
         for lane in lanes { lane.stop() }
     }
 
@@ -39,8 +39,16 @@ final class QueuedNotifier: KernelNotifier {
         lane(of: parent).add { $0.add(entryOf: parent, name: name) }
     }
 
+    var canInvalidateAllEntries: Bool { knowsEpochs.load(ordering: .acquiring) }
+
+    func expireAttributes(_ inode: InodeID) { lanes[0].expireAttributes(inode) }
+
+    func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void) {
+        lane(of: inode).afterAll(body)
+    }
+
     func invalidateAllEntries() -> Bool {
-        guard canInvalidateAllEntries.load(ordering: .acquiring) else { return false }
+        guard canInvalidateAllEntries else { return false }
         lanes[0].add { $0.addAllEntries() }
         return true
     }

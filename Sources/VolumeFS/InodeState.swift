@@ -33,6 +33,14 @@ final class InodeState: Sendable {
         var isRemoved = false
         /// The pages that the kernel caches are still right.
         var kernelPagesAreValid = false
+        /// The attributes that the kernel caches may be older than what is known here.
+        var kernelAttributesAreStale = false
+        /// The change of the volume of which what is cached of the inode was known to be true.
+        var provedChange: UInt64?
+        /// The store named it in a lookup since its last open: who opens it now found it in time.
+        var wasJustFound = false
+        /// How often data that was written here was given up: the session was gone.
+        var losses: UInt64 = 0
         /// Moves when an entry of this directory changes.
         var entryVersion: UInt64 = 0
         /// The last complete listing of this directory.
@@ -85,6 +93,7 @@ extension InodeState.Facts {
             merged.data == record.data && merged.size == record.size
             && merged.modificationTime == record.modificationTime
         if !isSameData { kernelPagesAreValid = false }
+        if merged != record { kernelAttributesAreStale = true }
         if merged.data != record.data { writtenBlocks = 0 }
         storedBound = fetched.allocatedBlocks
         if merged.hasXattrs && !record.hasXattrs { systemAttributes = nil }

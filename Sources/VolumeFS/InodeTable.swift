@@ -60,6 +60,16 @@ final class InodeTable: Sendable {
         shard(of: inode).contents.withLock { $0.references[inode, default: 0] += 1 }
     }
 
+    /// Whether the kernel was told of the inode and has not forgotten it.
+    func isReferenced(_ inode: InodeID) -> Bool {
+        shard(of: inode).contents.withLock { $0.references[inode] != nil }
+    }
+
+    /// All inodes that the kernel refers to at this moment.
+    func referencedInodes() -> [InodeID] {
+        shards.flatMap { shard in shard.contents.withLock { Array($0.references.keys) } }
+    }
+
     /// Gives references back. More than were counted would be a mistake of the kernel's or ours; the
     /// count stops at zero.
     func forget(_ inode: InodeID, count: UInt64) {

@@ -11,8 +11,12 @@ final class OpenFile: Sendable {
     /// of open-file-description locks, which end with the handle.
     let lockOwners = Locked<Set<UInt64>>([])
 
+    /// Of `Facts.losses`, those that this handle's programs were told of.
+    let toldLosses: Locked<UInt64>
+
     init(state: InodeState, options: OpenOptions) {
         self.state = state
         self.options = options
+        toldLosses = Locked(state.withFacts { $0.losses })
     }
 }

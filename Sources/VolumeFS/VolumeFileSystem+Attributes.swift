@@ -107,7 +107,7 @@ extension VolumeFileSystem {
     func attributesAnswer(_ state: InodeState) -> AttributesAnswer {
         AttributesAnswer(
             attributes: attributes(of: state),
-            timeoutSeconds: options.attributeTimeoutSeconds)
+            timeoutSeconds: attributeTimeoutSeconds(isKnown: true))
     }
 
     /// What stat(2) shows of an inode.

@@ -31,7 +31,7 @@ extension VolumeFileSystem {
         }
     }
 
-    private func tellKernel(_ body: (any KernelNotifier) -> Void) {
+    func tellKernel(_ body: (any KernelNotifier) -> Void) {
         if let notifier = notifier.withLock({ $0 }) { body(notifier) }
     }
 
@@ -40,6 +40,7 @@ extension VolumeFileSystem {
         inodes.state(of: inode)?.withFacts { facts in
             facts.isFresh = false
             facts.systemAttributes = nil
+            facts.kernelAttributesAreStale = true
         }
     }
 
@@ -54,7 +55,7 @@ extension VolumeFileSystem {
         }
     }
 
-    private func expireData(_ inode: InodeID, _ data: DataID, _ blocks: Range<UInt64>) {
+    func expireData(_ inode: InodeID, _ data: DataID, _ blocks: Range<UInt64>) {
         inodes.state(of: inode)?.withFacts { $0.kernelPagesAreValid = false }
         cache.invalidate(data, blocks: blocks)
         let size = UInt64(blockSize.bytes)
@@ -70,9 +71,13 @@ extension VolumeFileSystem {
     private func keepIfOpen(_ inode: InodeID) {
         guard let state = inodes.state(of: inode) else { return }
         let isOpen = state.withFacts { $0.openCount > 0 && $0.record.kind == .regular }
-        guard isOpen else { return }
+        if isOpen { claim(state) }
+    }
+
+    /// Says in the store that an inode without names is in use here.
+    func claim(_ state: InodeState) {
         do throws(Errno) {
-            try store.claimOrphan(inode)
+            try store.claimOrphan(state.id)
             state.withFacts { facts in
                 facts.isOrphan = true
                 facts.record.linkCount = 0
@@ -81,11 +86,12 @@ extension VolumeFileSystem {
             // Gone before this mount could say that it is in use; what is cached of it can still be read.
             state.withFacts { facts in
                 facts.isRemoved = true
+                facts.isOrphan = false
                 facts.record.linkCount = 0
             }
             logger.warning(
                 "an open file was deleted by another mount",
-                metadata: ["inode": "\(inode)", "error": "\(error)"])
+                metadata: ["inode": "\(state.id)", "error": "\(error)"])
         }
     }
 
@@ -99,11 +105,18 @@ extension VolumeFileSystem {
                 facts.isFresh = false
                 facts.kernelPagesAreValid = false
                 facts.systemAttributes = nil
+                facts.kernelAttributesAreStale = true
                 facts.names = nil
                 facts.listing = nil
                 facts.entryVersion &+= 1
             }
-            tellKernel { $0.invalidateInode(state.id, range: 0..<UInt64(Int64.max)) }
+        }
+        // A kernel that knows no epochs was given short times for entries.
+        tellKernel { notifier in
+            _ = notifier.invalidateAllEntries()
+            for inode in inodes.referencedInodes() {
+                notifier.invalidateInode(inode, range: 0..<UInt64(Int64.max))
+            }
         }
     }
 }

@@ -98,7 +98,9 @@ extension VolumeFileSystem {
                         DirectoryEntry(
                             name: FileName(name), inode: entry.inode, kind: entry.kind,
                             cookie: UInt64(position) + Self.firstEntryCookie + 1,
-                            answer: state.map(answer)))
+                            answer: state.map {
+                                answer($0, isKnown: inodes.isReferenced($0.id))
+                            }))
                 }
                 guard taken == .taken else { return .full }
                 if let state { inodes.addReference(state.id) }
@@ -127,11 +129,13 @@ extension VolumeFileSystem {
         for (record, generation) in zip(records, inodeGenerations) {
             guard let record else { continue }
             _ = inodes.install(record, addingReference: false) {
-                generations.current(record.id) == generation
+                generations.current(record.id) == generation && store.hearsChanges
             }
         }
         for case let record? in page?.records ?? [] {
-            _ = inodes.install(record, addingReference: false) { generations.total == total }
+            _ = inodes.install(record, addingReference: false) {
+                generations.total == total && store.hearsChanges
+            }
         }
         for entry in page?.entries ?? [] {
             entries.insert(parent: parent, name: entry.name, inode: entry.inode) {
@@ -147,7 +151,9 @@ extension VolumeFileSystem {
             listing.append(page, version: version)
             return listing.isComplete ? listing : nil
         }
-        if let kept = complete.flatMap({ KeptListing($0, budget: listingBudget) }) {
+        if store.hearsChanges,
+            let kept = complete.flatMap({ KeptListing($0, budget: listingBudget) })
+        {
             directory.state.withFacts { $0.listing = kept }
         }
         return true

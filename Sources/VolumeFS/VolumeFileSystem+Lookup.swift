@@ -7,21 +7,26 @@ extension VolumeFileSystem {
         _ caller: Caller, parent: InodeID, name: FileName
     ) throws(Errno) -> EntryAnswer {
         if let state = cachedChild(of: parent, name: name) {
+            let isKnown = inodes.isReferenced(state.id)
             inodes.addReference(state.id)
-            return answer(state)
+            return answer(state, isKnown: isKnown)
         }
         if isCertainlyAbsent(name, in: parent) { throw .noEntry }
         let key = try checked(name)
-        if key == [UInt8(ascii: ".")] { return answer(try referencedState(of: parent)) }
+        if key == [UInt8(ascii: ".")] {
+            return answer(try referencedState(of: parent), isKnown: true)
+        }
         let parentGeneration = generations.current(parent)
         let record = try fetchChild(parent: parent, name: key)
         entries.insert(parent: parent, name: key, inode: record.record.id) {
             generations.current(parent) == parentGeneration
         }
+        let isKnown = inodes.isReferenced(record.record.id)
         let state = inodes.install(record.record, addingReference: true) {
-            generations.current(record.record.id) == record.generation
+            generations.current(record.record.id) == record.generation && store.hearsChanges
         }
-        return answer(state)
+        state.withFacts { $0.wasJustFound = true }
+        return answer(state, isKnown: isKnown)
     }
 
     public func forget(_ inode: InodeID, count: UInt64) {
@@ -33,7 +38,8 @@ extension VolumeFileSystem {
         guard let inode = entries.inode(parent: parent, name: name.bytes),
             let state = inodes.state(of: inode)
         else { return nil }
-        return state.withFacts { $0.isFresh && !$0.isRemoved } ? state : nil
+        let isHere = state.withFacts { $0.isFresh && !$0.isRemoved && $0.record.linkCount > 0 }
+        return isHere ? state : nil
     }
 
     /// Whether a directory whose names are all known has no such name. Only while no other session can
@@ -102,7 +108,7 @@ extension VolumeFileSystem {
         let generation = generations.current(inode)
         let record = try store.record(of: inode)
         return inodes.install(record, addingReference: addingReference) {
-            generations.current(inode) == generation
+            generations.current(inode) == generation && store.hearsChanges
         }
     }
 
@@ -138,17 +144,18 @@ extension VolumeFileSystem {
             if isCurrent || round == maximumRounds {
                 state.withFacts { facts in
                     facts.absorb(record)
-                    facts.isFresh = isCurrent
+                    facts.isFresh = isCurrent && store.hearsChanges
                 }
                 return
             }
         }
     }
 
-    func answer(_ state: InodeState) -> EntryAnswer {
+    /// `isKnown`: the kernel knew the inode before.
+    func answer(_ state: InodeState, isKnown: Bool = false) -> EntryAnswer {
         EntryAnswer(
             attributes: attributes(of: state),
-            entryTimeoutSeconds: options.entryTimeoutSeconds,
-            attributesTimeoutSeconds: options.attributeTimeoutSeconds)
+            entryTimeoutSeconds: entryTimeoutSeconds,
+            attributesTimeoutSeconds: attributeTimeoutSeconds(isKnown: isKnown))
     }
 }

@@ -74,12 +74,12 @@ extension VolumeFileSystem {
         generations.bump(inode)
         entries.insert(parent: newParent, name: name, inode: inode)
         noteEntryChange(in: newParent, at: time)
-        let state = inodes.install(record, addingReference: true) { true }
+        let state = inodes.install(record, addingReference: true) { store.hearsChanges }
         state.withFacts { facts in
             facts.record.linkCount = record.linkCount
             facts.record.changeTime = max(facts.record.changeTime, record.changeTime)
         }
-        return answer(state)
+        return answer(state, isKnown: true)
     }
 
     /// Makes an inode under a name: one batch. Counts one kernel reference.
@@ -98,7 +98,7 @@ extension VolumeFileSystem {
         entries.insert(parent: parent, name: key, inode: record.id)
         noteEntryChange(
             in: parent, at: new.time, addedLinks: new.kind == .directory ? 1 : 0)
-        let state = inodes.install(record, addingReference: true) { true }
+        let state = inodes.install(record, addingReference: true) { store.hearsChanges }
         state.withFacts { facts in
             facts.storedBound = 0
             if new.kind == .directory { facts.names = DirectoryNames(budget: nameBudget) }

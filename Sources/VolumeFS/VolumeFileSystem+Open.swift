@@ -30,8 +30,7 @@ extension VolumeFileSystem {
     /// is known here is the truth; otherwise the store is asked.
     private func stateForOpening(_ inode: InodeID) throws(Errno) -> InodeState {
         let state = try state(of: inode)
-        if !store.isAlone { state.withFacts { $0.isFresh = false } }
-        try refresh(state)
+        if store.isAlone { try refresh(state) } else { try prove(state, foundByName: true) }
         return state
     }
 
@@ -48,6 +47,9 @@ extension VolumeFileSystem {
         answer.keepsCache =
             pagesAreValid && !(options.contains(.read) && awaitsAccess(record))
         // A close gives up the record locks of its process, whatever the file is open for (fcntl(2)).
+        // Where the bytes of an append go is not known before the store has said so: the kernel must not
+        // keep them at another place.
+        answer.direct = options.contains(.append) && !store.isAlone
         answer.skipsFlush = !options.contains(.write) && !servesLocks
         return answer
     }
@@ -59,12 +61,15 @@ extension VolumeFileSystem {
         // The data first: whoever is given the lock then sees it.
         defer { releaseRecordLocks(of: lockOwner, file) }
         try flush(file.state)
+        try reportLosses(of: file)
     }
 
     public func fsync(
         _ caller: Caller, inode: InodeID, handle: HandleID, dataOnly: Bool
     ) throws(Errno) {
-        try flush(try files.item(handle).state)
+        let file = try files.item(handle)
+        try flush(file.state)
+        try reportLosses(of: file)
     }
 
     /// Metadata changes are in the store when their call returns.

@@ -11,7 +11,11 @@ extension VolumeFileSystem {
     ) throws(Errno) {
         let file = try files.item(handle)
         let state = file.state
-        try refresh(state)
+        if file.options.contains(.direct), !store.isAlone {
+            try prove(state, foundByName: false)
+        } else {
+            try refresh(state)
+        }
         // Room for as many pins as the request has pieces: on the stack for all but tiny blocks.
         let room = RequestPlan(offset: offset, count: count, blockSize: blockSize).pieceCount
         var failure: Errno?

@@ -16,11 +16,16 @@ extension VolumeFileSystem {
         else { throw .fileTooLarge }
         try refresh(file.state)
         cache.throttle(incoming: payload.count)
-        let written = try stripes.withExclusive(inode) { () throws(Errno) -> Int in
-            try write(
-                payload, to: file.state, at: offset,
-                clearsPrivileges: options.contains(.clearsPrivileges))
-        }
+        let written =
+            if options.contains(.append) {
+                try append(payload, to: file.state, believedEnd: offset, options)
+            } else {
+                try stripes.withExclusive(inode) { () throws(Errno) -> Int in
+                    try write(
+                        payload, to: file.state, at: offset,
+                        clearsPrivileges: options.contains(.clearsPrivileges))
+                }
+            }
         metrics.add(.writtenBytes, UInt64(written))
         if file.options.contains(.synchronous) { try flush(file.state) }
         return written

@@ -69,15 +69,18 @@ public final class VolumeFileSystem: FileSystemOperations {
         generations = Generations(stripes: options.stripeCount)
     }
 
-    public var negativeEntryTimeoutSeconds: Double { 0 }
-
     public func mounted(notifier: any KernelNotifier) {
         self.notifier.withLock { $0 = notifier }
         cache.startFlusher { [weak self] owner in self?.flushInBackground(owner) }
         lazyTimes.start(everyMilliseconds: options.flushIntervalMilliseconds) { [weak self] inode in
             self?.flushInBackground(inode)
         }
-        store.start { [weak self] change in self?.apply(change) }
+        store.start(
+            VolumeHooks(
+                onChange: { [weak self] change in self?.apply(change) },
+                beforeSharing: { [weak self] in self?.prepareToShare() },
+                onFenced: { [weak self] in self?.giveUpWhatWasNotStored() },
+                onRegistered: { [weak self] in self?.reclaimOrphans() }))
     }
 
     public func unmounted() {
@@ -90,6 +93,7 @@ public final class VolumeFileSystem: FileSystemOperations {
     /// Throws EROFS on a read-only mount: the first line of each operation that changes something.
     func requireWritable() throws(Errno) {
         if options.isReadOnly { throw .readOnlyFileSystem }
+        try store.awaitPermissionToWrite()
     }
 
     /// The kernel passes names of up to 1,024 bytes through.

@@ -19,8 +19,10 @@ public struct VolumeOptions: Sendable {
     public var dirtyLimitBytes: Int?
     /// Dirty data is stored after this time at the latest.
     public var flushIntervalMilliseconds = 5_000
-    public var attributeTimeoutSeconds = 1.0
-    public var entryTimeoutSeconds = 1.0
+    /// How long the kernel may believe attributes and names; `nil`: for long as long as changes of other
+    /// mounts are heard. While they are not, it is not at all.
+    public var attributeTimeoutSeconds: Double?
+    public var entryTimeoutSeconds: Double?
     public var accessTimes = AccessTimes.relatime
     public var isReadOnly = false
     /// A power of two.

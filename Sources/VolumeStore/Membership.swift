@@ -37,6 +37,9 @@ struct MembershipState {
     /// This mount's session hash says `alone`, no other session exists, and none can have joined
     /// unheard.
     var isAlone = false
+    /// By this machine's clock, when the lease is over at the latest: from then on others may have taken
+    /// this session for dead, and nothing relies on being alone.
+    var leaseEnd = Deadline.now
     /// This mount's session hash may say `alone`.
     var saysAlone = false
     /// Another session still says `alone`, so it may replace blocks without looking.
@@ -52,6 +55,9 @@ final class Membership: Sendable {
     /// More sessions than this are not looked at.
     static let maximumSessions = 1_024
 
+    /// The end of a lease that is asked for now: before the store's clock starts to count it.
+    static var leaseEnd: Deadline { .after(milliseconds: Int(leaseMilliseconds)) }
+
     let description: SessionDescription
     let state = Monitor(MembershipState())
 
@@ -66,6 +72,8 @@ final class Membership: Sendable {
         guard session.rawValue != 0 else { return false }
         return state.withLock { $0.crashed.contains(session.rawValue) }
     }
+
+    var isAlone: Bool { state.withLock { $0.isAlone && !$0.leaseEnd.hasPassed } }
 
     /// Another session may have joined: nothing relies on being alone from here on.
     func doubt() { state.change { $0.isAlone = false } }
@@ -83,7 +91,7 @@ final class Membership: Sendable {
     /// may be there. A call that got one ends with `endLoneCall()`.
     func beginLoneCall() -> Int64? {
         state.withLock { state in
-            guard state.isAlone else { return nil }
+            guard state.isAlone, !state.leaseEnd.hasPassed else { return nil }
             state.loneCalls += 1
             return state.epoch
         }

@@ -27,7 +27,7 @@ struct Life {
     var keeper: WorkerThread?
     var reaper: WorkerThread?
     var subscription: (any Subscription)?
-    var onChange: (@Sendable (RemoteChange) -> Void)?
+    var hooks: VolumeHooks?
     /// The number of the last change message; `nil` until one came.
     var lastChange: UInt64?
     var isClosed = false
@@ -39,11 +39,15 @@ extension VolumeStore {
     /// Between attempts of the keeper that failed.
     private static let retryMilliseconds = 1_000
 
-    /// Starts lease renewal, the reaper and the subscription. `onChange` is called from a thread of the
-    /// store's own, with what other mounts change, in order. The only call of this volume that it makes
-    /// itself is `claimOrphan(_:)`: messages wait meanwhile.
-    public func start(onChange: @escaping @Sendable (RemoteChange) -> Void) {
-        life.withLock { $0.onChange = onChange }
+    /// Starts lease renewal, the reaper and the subscription.
+    public func start(
+        onChange: @escaping @Sendable (RemoteChange) -> Void
+    ) {
+        start(VolumeHooks(onChange: onChange))
+    }
+
+    public func start(_ hooks: VolumeHooks) {
+        life.withLock { $0.hooks = hooks }
         do throws(StoreError) {
             let subscription = try store.subscribe(to: schema.channel) { [weak self] event in
                 self?.received(event)
@@ -89,7 +93,7 @@ extension VolumeStore {
         subscription?.cancel()
         keeper?.join()
         collector?.join()
-        life.withLock { $0.onChange = nil }
+        life.withLock { $0.hooks = nil }
         guard !isReadOnly else { return }
         do throws(StoreError) {
             try releaseOwnLocks()
@@ -132,8 +136,10 @@ extension VolumeStore {
 
     private func carryOut(_ tasks: KeeperTasks) throws(StoreError) {
         if tasks.mustRegister {
+            life.withLock { $0.hooks }?.onFenced()
             try register()
             announce(.everything)
+            life.withLock { $0.hooks }?.onRegistered()
         } else if tasks.mustRefresh {
             try refreshMembership()
         }
@@ -144,10 +150,7 @@ extension VolumeStore {
     private func keeperFailed(_ error: StoreError, _ tasks: KeeperTasks?) {
         membership.doubt()
         logger.warning("keeping the session failed", metadata: ["error": "\(error)"])
-        if error == .fenced {
-            _ = membership.fence()
-            keeperTask { $0.mustRegister = true }
-        }
+        if error == .fenced { _ = errno(for: error) }
         // Waits, unless the end comes.
         let _: Bool? = life.wait(until: .after(milliseconds: Self.retryMilliseconds)) {
             $0.tasks.isStopping ? true : nil
@@ -162,8 +165,7 @@ extension VolumeStore {
 
     private func announce(_ change: RemoteChange) {
         if case .everything = change { known.forgetAll() }
-        let handler = life.withLock { $0.onChange }
-        handler?(change)
+        life.withLock { $0.hooks }?.onChange(change)
     }
 
     /// Runs on a thread of the store's, in the order of the messages.
@@ -174,6 +176,7 @@ extension VolumeStore {
                 defer { life.lastChange = nil }
                 return life.keeper == nil
             }
+            listen(true)
             membership.state.change { $0.isSubscribed = true }
             if !isFirst {
                 announce(.everything)
@@ -183,6 +186,7 @@ extension VolumeStore {
                 }
             }
         case .interrupted:
+            listen(false)
             membership.state.change {
                 $0.isSubscribed = false
                 $0.isAlone = false
@@ -203,6 +207,7 @@ extension VolumeStore {
                 announce(.everything)
                 keeperTask { $0.mustRecheckLocks = true }
             }
+            defer { heard(number) }
             guard message.session != sessionID else { return }
             metrics.add(.invalidationsReceived)
             for change in message.changes { take(change) }

@@ -26,24 +26,26 @@ extension VolumeStore {
     @discardableResult
     func changeLocks(
         of inode: InodeID, mustRead: Bool = false, _ decide: (inout LockTable) -> LockDecision
-    ) throws(StoreError) -> Errno? {
+    ) throws(StoreError) -> LockOutcome {
         var answers = LockAnswers()
         defer { deliver(answers) }
-        return try lockStripes.withExclusive(inode) { () throws(StoreError) -> Errno? in
+        return try lockStripes.withExclusive(inode) { () throws(StoreError) -> LockOutcome in
             var mustRead = mustRead
             for _ in 0..<Self.lockRounds {
-                if let decision = changeAlone(inode, decide, &answers) { return decision.refusal }
+                if let decision = changeAlone(inode, decide, &answers) {
+                    return LockOutcome(refusal: decision.refusal)
+                }
                 try awaitSharedLocks()
                 let (entry, isCertain) = try currentLocks(of: inode, mustRead: mustRead)
                 var table = entry.table
                 let decision = decide(&table)
                 if case .refuse(let errno) = decision {
-                    if isCertain { return errno }
+                    if isCertain { return LockOutcome(refusal: errno) }
                 } else {
                     let granted = table.grant()
-                    if try replaceLocks(of: inode, entry, by: table) {
+                    if let replaced = try replaceLocks(of: inode, entry, by: table) {
                         note(granted, of: inode, &answers)
-                        return decision.refusal
+                        return LockOutcome(refusal: decision.refusal, change: replaced.change)
                     }
                 }
                 // Others were faster, or what was believed may be out of date.
@@ -109,10 +111,16 @@ extension VolumeStore {
         }
     }
 
-    /// Replaces what the store has. False when it had something else than is believed.
+    /// What a replacement has told.
+    private struct Replacement {
+        /// The last change of the volume before it; `nil` when there was nothing to replace.
+        var change: UInt64?
+    }
+
+    /// Replaces what the store has. `nil` when it had something else than is believed.
     private func replaceLocks(
         of inode: InodeID, _ entry: LockBook.Entry, by table: LockTable
-    ) throws(StoreError) -> Bool {
+    ) throws(StoreError) -> Replacement? {
         let session = sessionID
         var after = entry
         after.table = table
@@ -121,14 +129,19 @@ extension VolumeStore {
         let isChange = isWritten ? table != entry.table : !table.isEmpty
         guard isChange || entry.isDoubtful else {
             locks.withLock { $0.settle(inode, after, of: session) }
-            return true
+            return Replacement(change: nil)
         }
-        let batch = lockBatch(inode, entry, table, session)
+        var batch = lockBatch(inode, entry, table, session)
+        // Adds nothing, and tells how far the changes are that whoever takes a lock has to know of.
+        batch.mutations.append(increment(Field.changes, by: 0))
+        let change: UInt64?
         do throws(StoreError) {
-            guard case .committed = try commitRaw(batch.conditions, batch.mutations) else {
+            guard case .committed(let sums) = try commitRaw(batch.conditions, batch.mutations)
+            else {
                 locks.withLock { $0.doubt(inode) }
-                return false
+                return nil
             }
+            change = sums.last.flatMap { UInt64(exactly: $0) }
         } catch {
             locks.withLock { $0.suspect(inode) }
             throw error
@@ -136,7 +149,7 @@ extension VolumeStore {
         after.stored = table.isEmpty ? .nothing : .value(table.stored)
         after.isListed = table.concerns(session)
         locks.withLock { $0.settle(inode, after, of: session) }
-        return true
+        return Replacement(change: change)
     }
 
     /// Deletions come first, so that a full store does not refuse an unlock.
@@ -235,6 +248,14 @@ extension VolumeStore {
             throw .unavailable("another session neither answers nor ends")
         }
     }
+}
+
+/// What became of a change.
+struct LockOutcome {
+    /// What it was refused with.
+    var refusal: Errno?
+    /// The volume's last change before it; `nil` when the store was not asked.
+    var change: UInt64?
 }
 
 /// A lock that was given to a request for which nobody waits any more: it has to be given up.

@@ -9,6 +9,14 @@ import Telemetry
 // gives up a lock gives it to those who wait, in order of arrival, and says so in the batch's message:
 // nobody polls.
 
+/// What a request for a lock has come to.
+public struct LockResult: Sendable, Equatable {
+    public var start: LockStart
+    /// Of a lock that was taken in the store: the volume's last change by then. What was changed before
+    /// has to be seen by whoever holds the lock.
+    public var change: UInt64?
+}
+
 extension VolumeStore {
     /// How many locks this mount's programs hold.
     public var heldLockCount: Int {
@@ -21,12 +29,12 @@ extension VolumeStore {
     public func setLock(
         of inode: InodeID, _ wanted: FileLock, waits: Bool,
         onAnswer: @escaping @Sendable (Errno?) -> Void
-    ) throws(Errno) -> LockStart {
+    ) throws(Errno) -> LockResult {
         let lock = held(wanted)
         var request = LockRequest(lock: lock, waits: waits)
-        let refusal: Errno?
+        let outcome: LockOutcome
         do throws(StoreError) {
-            refusal = try changeLocks(of: inode) { table in
+            outcome = try changeLocks(of: inode) { table in
                 request.decide(&table) {
                     locks.withLock {
                         $0.addWaiter(.init(inode: inode, lock: lock, onAnswer: onAnswer))
@@ -38,18 +46,18 @@ extension VolumeStore {
             let errno = errno(for: error)
             throw errno == .noSpace ? .noLocks : errno
         }
-        if let refusal {
+        if let refusal = outcome.refusal {
             forgetWaiter(request.ticket)
             throw refusal
         }
         guard !request.isTaken, let ticket = request.ticket else {
             forgetWaiter(request.ticket)
-            return .taken
+            return LockResult(start: .taken, change: outcome.change)
         }
         if lock.owner.family == .record, try isDeadlocked(inode, lock) {
-            return try leaveDeadlock(ticket)
+            return LockResult(start: try leaveDeadlock(ticket))
         }
-        return .later(LockTicket(ticket))
+        return LockResult(start: .later(LockTicket(ticket)))
     }
 
     private func forgetWaiter(_ ticket: UInt64?) {

@@ -211,7 +211,9 @@ extension VolumeStore {
 
     /// Holds while no session joined; `nil` when others may be there already.
     func aloneCondition() -> Condition? {
-        let epoch: Int64? = membership.state.withLock { $0.isAlone ? $0.epoch : nil }
+        let epoch: Int64? = membership.state.withLock {
+            $0.isAlone && !$0.leaseEnd.hasPassed ? $0.epoch : nil
+        }
         return epoch.map {
             .fieldEquals(
                 key: schema.volume, field: Field.sessionEpoch, value: Bytes(decimal: $0))

@@ -38,7 +38,7 @@ extension VolumeStore {
 
     /// No other session is registered, and none can join without this mount hearing of it before it
     /// writes. Batches that rely on it carry a condition on the session epoch.
-    public var isAlone: Bool { membership.state.withLock { $0.isAlone } }
+    public var isAlone: Bool { membership.isAlone }
 
     /// The registered sessions; two trips.
     public func sessions() throws(Errno) -> [SessionReport] {
@@ -83,6 +83,7 @@ extension VolumeStore {
         let key = schema.session(id)
         let about = membership.description
         let announcement = ChangeMessage(session: id, changes: [.sessions]).stored
+        let leaseEnd = Membership.leaseEnd
         let joined = try store.commit(
             Batch(
                 conditions: [.fieldExists(key: schema.volume, field: Field.format)],
@@ -109,7 +110,9 @@ extension VolumeStore {
         membership.state.change { state in
             state.id = id
             state.key = key
+            state.leaseEnd = leaseEnd
             state.isRegistered = true
+            state.saysAlone = false
             state.mustWaitForOthers = true
         }
         try refreshMembership()
@@ -187,6 +190,7 @@ extension VolumeStore {
         let state = membership.state.withLock { $0 }
         guard state.saysAlone, state.isRegistered else { return }
         try writeDownLocks()
+        life.withLock { $0.hooks }?.beforeSharing()
         _ = try commitRaw(
             [.fieldExists(key: state.key, field: Field.alone)],
             [.deleteFields(key: state.key, [Field.alone]), publish([.sessions])])
@@ -200,9 +204,11 @@ extension VolumeStore {
         membership.state.change { $0.mustWaitForOthers = isAnyAlone }
     }
 
-    /// Holds a store of blocks back while another session may still replace blocks without looking:
+    /// Holds a change back while another session may still believe that it is alone, and replace blocks
+    /// without looking, give locks without asking, or trust what it has cached:
     /// until it answered our joining, or its lease is over.
-    func awaitPermissionToWrite() throws(Errno) {
+    public func awaitPermissionToWrite() throws(Errno) {
+        if !membership.state.withLock({ $0.mustWaitForOthers }) { return }
         let deadline = Deadline.after(milliseconds: 2 * Int(Membership.leaseMilliseconds))
         let isAllowed: Bool? = membership.state.wait(until: deadline) {
             $0.mustWaitForOthers ? nil : true
@@ -213,18 +219,34 @@ extension VolumeStore {
         }
     }
 
+    /// Blocks are stored by plain commands, which the store does not refuse a session that is gone. So
+    /// none are sent once others may have taken this one for dead: the lease is renewed first, or this
+    /// mount learns that it is fenced.
+    func requireLease() throws(Errno) {
+        guard membership.state.withLock({ $0.leaseEnd.hasPassed }) else { return }
+        let leaseEnd = Membership.leaseEnd
+        _ = try commit([], [leaseRenewal])
+        membership.state.withLock { $0.leaseEnd = leaseEnd }
+    }
+
+    private var leaseRenewal: Mutation {
+        .addMemberDue(
+            key: schema.sessions, name: Bytes(decimal: sessionID.rawValue),
+            inMilliseconds: Membership.leaseMilliseconds)
+    }
+
     /// Renews the lease and cleans up after sessions whose lease is over.
     func renewLease() throws(StoreError) {
         let own = sessionID
+        let leaseEnd = Membership.leaseEnd
         _ = try commitRaw(
             [],
             [
                 // First a removal, so that a full store does not refuse the batch.
                 .removeMember(key: schema.sessions, name: Bytes(decimal: own.rawValue)),
-                .addMemberDue(
-                    key: schema.sessions, name: Bytes(decimal: own.rawValue),
-                    inMilliseconds: Membership.leaseMilliseconds),
+                leaseRenewal,
             ])
+        membership.state.withLock { $0.leaseEnd = leaseEnd }
         for report in try Self.sessions(store, schema) where report.id != own {
             let isOver =
                 report.leaseMilliseconds < 0

@@ -57,6 +57,7 @@ extension VolumeStore {
         precondition(
             changes.allSatisfy { $0.address.data == data }, "one call stores blocks of one data id")
         try awaitPermissionToWrite()
+        try requireLease()
         var job = StoreJob(inode: inode, data: data, changes: changes, commit: commit)
         defer { job.release(to: scratch) }
         for _ in 0..<Rounds.decisions {

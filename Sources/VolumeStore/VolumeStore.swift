@@ -19,6 +19,7 @@ import FileSystem
 public import KeyValue
 public import Logging
 import Primitives
+import Synchronization
 public import Telemetry
 
 /// One mount's view of one volume. All calls may come from any thread at the same time; operations on
@@ -37,6 +38,8 @@ public final class VolumeStore: Sendable {
     let scratch: ScratchPool
     let membership: Membership
     let reaper: ReaperQueue
+    let hearing = Monitor(Hearing())
+    let hearsNow = Atomic(false)
     let locks = Locked(LockBook())
     /// One change of an inode's locks at a time; may be held over a trip, and nothing else with it.
     let lockStripes = StripedLocks(count: 256)

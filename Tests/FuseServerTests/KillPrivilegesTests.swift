@@ -30,9 +30,10 @@ import Testing
     @Test func `a write by somebody without the capability says so, one by root does not`() throws {
         try withSharedMount { mount in
             try runAsNobody("echo x >> file", in: mount.path)
-            #expect(mount.files.record.writes.map(\.options) == [.clearsPrivileges])
+            #expect(mount.files.record.writes.map(\.options) == [[.clearsPrivileges, .append]])
             try Call.withFile(mount.path + "/file", O_WRONLY) { try Call.write($0, [1]) }
-            #expect(mount.files.record.writes.map(\.options) == [.clearsPrivileges, []])
+            #expect(
+                mount.files.record.writes.map(\.options) == [[.clearsPrivileges, .append], []])
         }
     }
 

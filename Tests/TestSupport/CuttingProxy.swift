@@ -1,8 +1,9 @@
 import Foundation
 import Primitives
 
-/// A listener on a unix socket that passes bytes to and from another one, and cuts connections at the
-/// moment that a test asks for. It ends with the value that holds it.
+/// A listener on a unix socket, or on a TCP port, that passes bytes to and from another socket, and cuts
+/// connections at the moment that a test asks for, or delays and cuts them at random. It ends with the
+/// value that holds it.
 public final class CuttingProxy: Sendable {
     private let core: ProxyCore
 
@@ -14,10 +15,24 @@ public final class CuttingProxy: Sendable {
     /// Connections cut so far by `cutAnswer`.
     public var cutCount: Int { core.cutCount }
 
-    public init(to target: String) throws {
-        core = try ProxyCore(to: target)
+    /// The TCP port, when one was asked for.
+    public var port: Int? { core.port }
+
+    public init(to target: String, tcp: Bool = false) throws {
+        core = try ProxyCore(to: target, tcp: tcp)
         core.start()
     }
+
+    /// From now on each piece of a connection's bytes waits up to `maximumDelayMicroseconds` (so that
+    /// what travels on several connections arrives in another order), and one in `cutOneIn` is lost with
+    /// its connection. The same seed gives the same choices, in the order in which pieces come.
+    public func disturb(seed: UInt64, maximumDelayMicroseconds: UInt32, cutOneIn: Int) {
+        core.disturb(
+            ProxyDisturbance(
+                seed: seed, maximumDelayMicroseconds: maximumDelayMicroseconds, cutOneIn: cutOneIn))
+    }
+
+    public func leaveAlone() { core.disturb(nil) }
 
     deinit { core.close() }
 
@@ -39,8 +54,10 @@ private final class ProxyCore: @unchecked Sendable {
         var pattern: [UInt8]?
         var cuts = 0
         var isClosed = false
+        var disturbance: ProxyDisturbance?
     }
 
+    let port: Int?
     private let directory: TemporaryDirectory
     private let target: String
     private let listener: Int32
@@ -55,15 +72,48 @@ private final class ProxyCore: @unchecked Sendable {
     /// Connections cut so far by `cutAnswer`.
     var cutCount: Int { state.withLock { $0.cuts } }
 
-    init(to target: String) throws {
+    init(to target: String, tcp: Bool) throws {
         directory = try TemporaryDirectory(prefix: "apusfs-proxy")
         self.target = target
+        if tcp {
+            (listener, port) = try Self.listenOnPort()
+            return
+        }
+        port = nil
         listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         let listener = listener
         let isListening = withUnixAddress(directory.path + "/proxy.sock") { address, length in
             bind(listener, address, length) == 0 && listen(listener, 64) == 0
         }
         guard isListening else { throw CocoaError(.fileWriteUnknown) }
+    }
+
+    private static func listenOnPort() throws -> (Int32, Int) {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(listener, generic, length) == 0 && listen(listener, 64) == 0
+                    && getsockname(listener, generic, &length) == 0
+            }
+        }
+        guard isListening else { throw CocoaError(.fileWriteUnknown) }
+        return (listener, Int(UInt16(bigEndian: address.sin_port)))
+    }
+
+    func disturb(_ disturbance: ProxyDisturbance?) {
+        state.withLock { $0.disturbance = disturbance }
+    }
+
+    /// Waits as the disturbance has it; false when the piece is to be lost with its connection.
+    private func passesDisturbance() -> Bool {
+        let fate = state.withLock { $0.disturbance?.next() }
+        guard let fate else { return true }
+        if fate.delayMicroseconds > 0 { usleep(fate.delayMicroseconds) }
+        return !fate.isCut
     }
 
     func start() {
@@ -173,7 +223,7 @@ private final class ProxyCore: @unchecked Sendable {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let received = recv(from, &buffer, buffer.count, 0)
-            guard received > 0, mayPass(buffer[..<received]) else { return }
+            guard received > 0, mayPass(buffer[..<received]), passesDisturbance() else { return }
             var sent = 0
             while sent < received {
                 let count = buffer[sent..<received].withUnsafeBytes {

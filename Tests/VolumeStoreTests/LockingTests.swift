@@ -27,7 +27,7 @@ import Testing
         _ mount: VolumeStore, _ lock: FileLock, of inode: InodeID = InodeID(5)
     ) throws(Errno) {
         let start = try mount.setLock(of: inode, lock, waits: false) { _ in }
-        #expect(start == .taken)
+        #expect(start.start == .taken)
     }
 
     private func drop(
@@ -42,7 +42,7 @@ import Testing
     ) throws -> (Answer, LockTicket) {
         let answer = Answer()
         let start = try mount.setLock(of: inode, lock, waits: true) { answer.take($0) }
-        guard case .later(let ticket) = start else {
+        guard case .later(let ticket) = start.start else {
             Issue.record("the lock was free")
             return (answer, LockTicket(0))
         }
@@ -274,7 +274,7 @@ import Testing
                         let start = try mount.setLock(of: file, mine, waits: true) { errno in
                             got.change { $0.append(errno) }
                         }
-                        if start != .taken {
+                        if start.start != .taken {
                             let answer: Errno?? = got.wait(until: .after(milliseconds: 30_000)) {
                                 $0.first
                             }

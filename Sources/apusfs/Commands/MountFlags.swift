@@ -62,12 +62,14 @@ struct SpeedFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long the kernel may believe attributes (default: 1s).", valueName: "TIME"))
+            "How long the kernel may believe attributes while changes of "
+                + "other mounts are heard (default: 60s).", valueName: "TIME"))
     var attrTimeout: String?
 
     @Option(
         help: ArgumentHelp(
-            "How long the kernel may believe names (default: 1s).", valueName: "TIME"))
+            "How long the kernel may believe names while changes of other "
+                + "mounts are heard (default: 60s).", valueName: "TIME"))
     var entryTimeout: String?
 
     @Flag(help: "Move data through pipes instead of copying it (slower where data is cached).")

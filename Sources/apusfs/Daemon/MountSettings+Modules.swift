@@ -8,8 +8,8 @@ extension MountSettings {
         var options = VolumeOptions()
         options.cacheBytes = cacheBytes
         options.flushIntervalMilliseconds = flushInterval.milliseconds
-        options.attributeTimeoutSeconds = attributeTimeout.seconds
-        options.entryTimeoutSeconds = entryTimeout.seconds
+        options.attributeTimeoutSeconds = attributeTimeout?.seconds
+        options.entryTimeoutSeconds = entryTimeout?.seconds
         options.accessTimes =
             switch accessTimes {
             case .noatime: .noatime

@@ -34,8 +34,8 @@ struct KeysSettings: Equatable, Sendable, Codable {
         options.mayRemoveAnyType = mayRemoveAnyType
         options.watching = changes
         options.refreshMilliseconds = refresh.milliseconds
-        options.attributeTimeoutSeconds = settings.attributeTimeout.seconds
-        options.entryTimeoutSeconds = settings.entryTimeout.seconds
+        options.attributeTimeoutSeconds = settings.attributeTimeout?.seconds ?? 1
+        options.entryTimeoutSeconds = settings.entryTimeout?.seconds ?? 1
         options.flushIntervalMilliseconds = settings.flushInterval.milliseconds
         options.userID = settings.ownerID
         options.groupID = settings.ownerGroupID

@@ -28,8 +28,9 @@ struct MountSettings: Equatable, Sendable, Codable {
     var accessTimes = AccessTimes.relatime
     /// What root mounts is for everybody, as with any filesystem; what a user mounts is for that user.
     var allowOther = geteuid() == 0
-    var attributeTimeout = TimeSpan(milliseconds: 1_000)
-    var entryTimeout = TimeSpan(milliseconds: 1_000)
+    /// Nil: for long, as long as changes of other mounts are heard.
+    var attributeTimeout: TimeSpan?
+    var entryTimeout: TimeSpan?
     var flushInterval = TimeSpan(milliseconds: 5_000)
     var ioTimeout = TimeSpan(milliseconds: 30_000)
 

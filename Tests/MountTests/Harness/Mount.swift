@@ -21,7 +21,7 @@ final class Mount: @unchecked Sendable {
     /// Flags that every mount of this volume gets.
     let flags: [String]
     /// Instead of the server's own.
-    private let socket: String?
+    private let otherSource: String?
     let logPath: String
     private let pidPath: String
     private let isMountedNow = Locked(false)
@@ -37,7 +37,7 @@ final class Mount: @unchecked Sendable {
     ) throws {
         let directory = try Workspace.shared.get().makeDirectory()
         store = try server.map { .redis($0) } ?? .make(kind, in: directory)
-        socket = nil
+        otherSource = nil
         logPath = directory + "/log"
         pidPath = directory + "/pid"
         watchdog = Watchdog(pidPath: pidPath)
@@ -60,14 +60,14 @@ final class Mount: @unchecked Sendable {
         watchdog.start(limitSeconds: limitSeconds)
     }
 
-    /// One of several mounts of a volume that is formatted already, which reaches its server by the socket
-    /// at `socket`.
+    /// One of several mounts of a volume that is formatted already, which reaches its server by another
+    /// source than the server's own.
     init(
-        of server: RedisServer, through socket: String, flags: [String], limitSeconds: Int
+        of server: RedisServer, through source: String, flags: [String], limitSeconds: Int
     ) throws {
         let directory = try Workspace.shared.get().makeDirectory()
         store = .redis(server)
-        self.socket = socket
+        otherSource = source
         logPath = directory + "/log"
         pidPath = directory + "/pid"
         watchdog = Watchdog(pidPath: pidPath)
@@ -88,7 +88,7 @@ final class Mount: @unchecked Sendable {
     /// The arguments of `apusfs` that mount this volume on `path`.
     func mountWords(_ more: [String] = []) -> [String] {
         [
-            "mount", socket.map { "unix://" + $0 } ?? store.source, path, "--volume", Self.volume,
+            "mount", otherSource ?? store.source, path, "--volume", Self.volume,
             "--pid-file", pidPath,
         ]
             + ["--log-file", logPath] + flags + more

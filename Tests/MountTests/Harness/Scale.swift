@@ -17,6 +17,13 @@ enum Scale {
     static let fioMiB = number("APUSFS_TEST_FIO_MIB", standard: 24, full: 256)
     /// Random operations for each codec and block size.
     static let randomOperations = number("APUSFS_TEST_OPERATIONS", standard: 600, full: 20_000)
+    /// Rounds of writing on one mount and reading on another.
+    static let sharingRounds = number("APUSFS_TEST_SHARING_ROUNDS", standard: 300, full: 10_000)
+    /// Random operations of each thread on each of several mounts.
+    static let sharingOperations = number(
+        "APUSFS_TEST_SHARING_OPERATIONS", standard: 60, full: 3_000)
+    /// Mounts of one volume in random tests.
+    static let sharingMounts = number("APUSFS_TEST_SHARING_MOUNTS", standard: 3, full: 8)
     /// The seed of random tests; by default another one each time. It is printed.
     static let seed = UInt64(
         environment["APUSFS_TEST_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...UInt64.max))

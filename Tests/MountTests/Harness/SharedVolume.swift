@@ -18,11 +18,36 @@ final class SharedVolume {
         try Program.run(
             ["format", "unix://" + server.path, "--volume", Mount.volume] + layout
         ).checked()
-        proxies = try (0..<count).map { _ in try CuttingProxy(to: server.path) }
+        proxies = try (0..<count).map { _ in try CuttingProxy(to: server.path, tcp: true) }
         mounts = try proxies.map { proxy in
-            try Mount(of: server, through: proxy.path, flags: flags, limitSeconds: limitSeconds)
+            try Mount(
+                of: server, through: "redis://127.0.0.1:\(proxy.port ?? 0)", flags: flags,
+                limitSeconds: limitSeconds)
         }
     }
+
+    /// The same path on each mount.
+    func paths(_ name: String) -> [String] { mounts.map { $0.path + "/" + name } }
+
+    /// Delays and cuts the connections of every mount at random.
+    func disturb(seed: UInt64) {
+        for (number, proxy) in proxies.enumerated() {
+            proxy.disturb(
+                seed: seed &+ UInt64(number), maximumDelayMicroseconds: 2_000, cutOneIn: 400)
+        }
+    }
+
+    func leaveAlone() { for proxy in proxies { proxy.leaveAlone() } }
+
+    /// Unmounts everything; what is left in the store of a volume whose root is empty.
+    func keysAfterUnmounting() throws -> [String] {
+        leaveAlone()
+        for mount in mounts where mount.isMounted { try mount.unmount() }
+        return try keys()
+    }
+
+    /// The keys of an empty volume. `{test}k` remembers sessions that crashed.
+    static let emptyKeys: Set<String> = ["{test}", "{test}i1", "{test}k"]
 
     /// Every key that the server holds.
     func keys() throws -> [String] {

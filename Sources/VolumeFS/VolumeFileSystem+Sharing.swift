@@ -1,0 +1,154 @@
+import Cache
+import FileSystem
+import Logging
+import Primitives
+import VolumeStore
+
+// What this mount owes the others: at an open, at a lock, when it is not alone any more, and when its
+// session is gone.
+extension VolumeFileSystem {
+    private static let dropMilliseconds = 5_000
+
+    /// Makes sure that what is read from now on is not older than this call: the record is fetched, and
+    /// every change before it has been acted upon; where that cannot be known, what is cached of the inode
+    /// goes. One trip. The kernel's attributes go as well when they may be older.
+    ///
+    /// `foundByName`: for an open, whose name the kernel may have found in its cache. When another mount
+    /// has taken the last name away, ESTALE makes the kernel look again; an inode that the store has just
+    /// named is opened all the same, as if the open had been first.
+    func prove(_ state: InodeState, foundByName: Bool) throws(Errno) {
+        let (isRemoved, isOpen, wasJustFound) = state.withFacts { facts in
+            defer { if foundByName { facts.wasJustFound = false } }
+            return (facts.isRemoved, facts.openCount > 0, facts.wasJustFound)
+        }
+        if isRemoved {
+            guard isOpen else { throw .stale }
+            return
+        }
+        let generation = generations.current(state.id)
+        let dated = try store.datedRecord(of: state.id)
+        let isProved = state.withFacts { $0.provedChange == dated.change }
+        if !isProved, !store.hasHeard(dated.change) { forgetContents(of: state) }
+        guard let record = dated.record else {
+            state.withFacts { facts in
+                facts.isRemoved = true
+                facts.record.linkCount = 0
+            }
+            if isOpen { return }
+            throw .stale
+        }
+        let isStale = state.withFacts { facts in
+            facts.absorb(record)
+            // What was heard meanwhile may be newer than the record.
+            facts.isFresh = generations.current(state.id) == generation && store.hearsChanges
+            facts.provedChange = dated.change
+            defer { facts.kernelAttributesAreStale = false }
+            return facts.kernelAttributesAreStale
+        }
+        if isStale { tellKernel { $0.expireAttributes(state.id) } }
+        guard foundByName, record.linkCount == 0, !isOpen else { return }
+        guard wasJustFound else { throw .stale }
+        claim(state)
+    }
+
+    /// A lock was taken; what was changed under it before is seen from now on, also by way of the kernel's
+    /// page cache. `change`: the volume's last change when the lock was taken; `nil` while this mount is
+    /// alone, or when everything before the lock was heard. Calls `body` then.
+    func settleLock(
+        on state: InodeState, at change: UInt64?, _ body: @escaping @Sendable () -> Void
+    ) {
+        if let change, state.withFacts({ $0.provedChange != change }), !store.hasHeard(change) {
+            forgetContents(of: state)
+            tellKernel { $0.invalidateInode(state.id, range: 0..<UInt64(Int64.max)) }
+        }
+        let isStale = state.withFacts { facts in
+            defer { facts.kernelAttributesAreStale = false }
+            return facts.kernelAttributesAreStale
+        }
+        guard let notifier = notifier.withLock({ $0 }) else { return body() }
+        if isStale { notifier.expireAttributes(state.id) }
+        notifier.afterInvalidations(of: state.id, body)
+    }
+
+    /// Whatever is cached of the contents may be out of date.
+    func forgetContents(of state: InodeState) {
+        let data = state.withFacts { facts in
+            facts.isFresh = false
+            facts.kernelPagesAreValid = false
+            facts.kernelAttributesAreStale = true
+            return facts.record.data
+        }
+        generations.bump(state.id)
+        cache.invalidate(data, blocks: nil)
+    }
+
+    /// This mount is not alone any more, and the others wait: what is only in memory is stored, and the
+    /// kernel forgets which names do not exist.
+    func prepareToShare() {
+        for state in inodes.snapshot() where state.withFacts({ $0.isDirty }) {
+            flushInBackground(state.id)
+        }
+        let gate = Gate()
+        tellKernel { notifier in
+            guard notifier.invalidateAllEntries() else { return gate.open() }
+            notifier.afterInvalidations(of: Self.anyInode) { gate.open() }
+        }
+        gate.pass(until: .after(milliseconds: Self.dropMilliseconds))
+    }
+
+    /// The message about all entries travels on the lane of this one.
+    private static let anyInode = InodeID(0)
+
+    private final class Gate: Sendable {
+        private let isOpen = Monitor(false)
+
+        func open() { isOpen.change { $0 = true } }
+
+        func pass(until deadline: Deadline) {
+            let _: Void? = isOpen.wait(until: deadline) { $0 ? () : nil }
+        }
+    }
+
+    /// The session is gone, and others may have gone on without this mount: what was not stored is given
+    /// up, and whoever has the file open is told once (EIO of fsync and close).
+    func giveUpWhatWasNotStored() {
+        for state in inodes.snapshot() where state.withFacts({ $0.isDirty }) {
+            flushStripes.withExclusive(state.id) {
+                let (record, hasLost) = state.withFacts { facts in
+                    defer {
+                        facts.pending = PendingAttributes()
+                        facts.isDirty = false
+                        facts.isFresh = false
+                    }
+                    let hasLost =
+                        facts.pending.size != nil || facts.pending.modificationTime != nil
+                    if hasLost { facts.losses += 1 }
+                    return (facts.record, hasLost)
+                }
+                cache.discard(record.data, owner: state.id, blockCount: record.allocatedBlocks)
+                guard hasLost else { return }
+                logger.error(
+                    "what was written was not stored before the session ended, and is lost",
+                    metadata: ["inode": "\(state.id)"])
+            }
+        }
+    }
+
+    /// A new session is registered: what is open here without a name is claimed again.
+    func reclaimOrphans() {
+        for state in inodes.snapshot()
+        where state.withFacts({ $0.isOrphan && $0.openCount > 0 && !$0.isRemoved }) {
+            claim(state)
+        }
+    }
+
+    /// Throws EIO once for each open file whose data was given up.
+    func reportLosses(of file: OpenFile) throws(Errno) {
+        let losses = file.state.withFacts { $0.losses }
+        let isNews = file.toldLosses.withLock { told in
+            defer { told = losses }
+            return told != losses
+        }
+        if isNews { throw .ioError }
+    }
+}

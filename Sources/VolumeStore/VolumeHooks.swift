@@ -1,0 +1,25 @@
+/// What a mount wants to hear of its volume. Called from threads of the store's own.
+public struct VolumeHooks: Sendable {
+    /// What other mounts change, in order. The only call of the volume that it may make is
+    /// `VolumeStore.claimOrphan(_:)`: messages wait meanwhile.
+    public var onChange: @Sendable (RemoteChange) -> Void
+    /// This mount is not alone any more. Others change nothing until this returns, so what is only in
+    /// memory is stored here.
+    public var beforeSharing: @Sendable () -> Void
+    /// The session is gone: what was not stored until now must not be stored any more.
+    public var onFenced: @Sendable () -> Void
+    /// A new session is there, after `onFenced`.
+    public var onRegistered: @Sendable () -> Void
+
+    public init(
+        onChange: @escaping @Sendable (RemoteChange) -> Void,
+        beforeSharing: @escaping @Sendable () -> Void = {},
+        onFenced: @escaping @Sendable () -> Void = {},
+        onRegistered: @escaping @Sendable () -> Void = {}
+    ) {
+        self.onChange = onChange
+        self.beforeSharing = beforeSharing
+        self.onFenced = onFenced
+        self.onRegistered = onRegistered
+    }
+}
