@@ -79,6 +79,8 @@ final class Exchange: @unchecked Sendable {
         hashLists.append(list)
     }
 
+    func takeLastReply() -> Reply? { replies.popLast() }
+
     /// The next `count` commands are HGETALL; their replies become one list. Said before they are added.
     func expectHashes(_ count: Int) { hashRuns.append((commands.commandCount, count)) }
 

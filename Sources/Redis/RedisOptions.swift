@@ -16,6 +16,11 @@ public struct RedisOptions: Hashable, Sendable {
     /// other way.
     public var touchesKeys = true
 
+    /// Replicas that have to have what `store(_:then:)` stored before it returns (WAIT); what they do not
+    /// have in time is `StoreError.unavailable`.
+    public var replicas = 0
+
+    public static let allowedReplicas = 0...64
     public static let allowedConnections = 1...64
 
     public init(

@@ -14,6 +14,49 @@ extension RedisStore {
         }
     }
 
+    /// As `commit`, and waits for the replicas that the options ask for.
+    ///
+    /// Replication keeps the order of changes, whatever connection they came by: whoever has this batch has
+    /// everything that was answered before.
+    func commitReplicated(_ batch: Batch) throws(StoreError) -> CommitOutcome {
+        guard options.replicas > 0 else { return try commit(batch) }
+        let checks = try BatchChecks(batch).checks
+        return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
+            exchange.commands.addCommit(batch, checks)
+            addWait(to: exchange)
+            exchange.mutates = true
+            exchange.mayResend = batch.id != nil
+            // Not the metadata lane: a lookup must not wait behind a WAIT.
+            try call(exchange, on: dataLane())
+            try exchange.checkForErrors()
+            let isReplicated = try takeWait(from: exchange)
+            let outcome = try outcome(exchange.replies[0])
+            guard isReplicated else { throw tooFewReplicas() }
+            return outcome
+        }
+    }
+
+    /// WAIT blocks the connection: half of the time that the call has.
+    func addWait(to exchange: Exchange) {
+        guard options.replicas > 0 else { return }
+        exchange.commands.begin("WAIT", arguments: 3)
+        exchange.commands.add(options.replicas)
+        exchange.commands.add(max(1, options.ioTimeoutMilliseconds / 2))
+    }
+
+    /// Whether enough replicas have everything; takes the reply to WAIT, the last one, away.
+    func takeWait(from exchange: Exchange) throws(StoreError) -> Bool {
+        guard options.replicas > 0 else { return true }
+        guard let reply = exchange.takeLastReply() else {
+            throw .protocolViolation("a pipeline without its last reply")
+        }
+        return try reply.integer() >= Int64(options.replicas)
+    }
+
+    func tooFewReplicas() -> StoreError {
+        .unavailable("fewer than \(options.replicas) replicas have what was stored")
+    }
+
     /// What the commit script's answer means.
     func outcome(_ reply: Reply) throws(StoreError) -> CommitOutcome {
         guard case .bulk(let text) = reply else {

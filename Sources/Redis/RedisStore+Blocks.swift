@@ -30,7 +30,8 @@ extension RedisStore {
     ) throws(StoreError) -> StoreOutcome {
         guard !writes.isEmpty else {
             return StoreOutcome(
-                writes: [], batch: try batch.map { batch throws(StoreError) in try commit(batch) })
+                writes: [],
+                batch: try batch.map { batch throws(StoreError) in try commitReplicated(batch) })
         }
         guard let batch else { return StoreOutcome(writes: try storeAlone(writes), batch: nil) }
         guard writes.contains(where: \.isConditional) else {
@@ -39,7 +40,7 @@ extension RedisStore {
         // Only their answers say whether the batch may follow.
         let results = try storeAlone(writes)
         if results.contains(.conflict) { return StoreOutcome(writes: results, batch: nil) }
-        return StoreOutcome(writes: results, batch: try commit(batch))
+        return StoreOutcome(writes: results, batch: try commitReplicated(batch))
     }
 
     public func drop(_ keys: [Bytes]) throws(StoreError) {
@@ -86,11 +87,14 @@ extension RedisStore {
             for write in writes { exchange.commands.add(write) }
             exchange.commands.addCommit(batch, checks, patched: writes.compactMap(\.patchedKey))
             exchange.commands.begin("EXEC", arguments: 1)
+            addWait(to: exchange)
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
             try call(exchange, on: dataLane())
             try exchange.checkForErrors()
+            let isReplicated = try takeWait(from: exchange)
             let replies = try exchange.transactionReplies()
+            guard isReplicated else { throw tooFewReplicas() }
             guard let last = replies.last else {
                 throw .protocolViolation("a transaction without its last reply")
             }

@@ -117,6 +117,15 @@ struct AccessFlags: ParsableArguments {
             valueName: "TIME"))
     var ioTimeout: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How many replicas must have what fsync or close stored (default: 0).",
+            valueName: "N"))
+    var fsyncReplicas: String?
+
+    @Flag(help: "Refuse a server that may evict files, or whose crash loses what was synced.")
+    var strict = false
+
     mutating func validate() throws {
         guard [noatime, relatime, strictatime].filter({ $0 }).count <= 1 else {
             throw ValidationError("Choose one of --noatime, --relatime and --strictatime.")
@@ -125,8 +134,9 @@ struct AccessFlags: ParsableArguments {
 
     var given: [GivenFlag] {
         collect(
-            [("io-timeout", ioTimeout)],
+            [("io-timeout", ioTimeout), ("fsync-replicas", fsyncReplicas)],
             switches: [
+                ("strict", strict),
                 ("read-only", readOnly), ("noatime", noatime), ("relatime", relatime),
                 ("strictatime", strictatime), ("allow-other", allowOther),
                 ("no-allow-other", noAllowOther), ("nonempty", nonempty),

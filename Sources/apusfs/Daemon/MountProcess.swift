@@ -74,7 +74,7 @@ final class MountProcess: Sendable {
             StoreAccess.Options(
                 connections: settings.connections, ioTimeout: settings.ioTimeout,
                 mayCreate: settings.keys == nil && !settings.isReadOnly, isSupervised: true,
-                isGuest: settings.keys != nil),
+                isGuest: settings.keys != nil, replicas: settings.fsyncReplicas),
             metrics: metrics, logger: logger
         ) { (line) throws(CommandFailure) in
             try checkEnding()
@@ -141,6 +141,7 @@ final class MountProcess: Sendable {
         let status = try VolumeReport.status(of: access)
         // A replica refuses every change, so the mount refuses it first.
         let isReadOnly = settings.isReadOnly || status.isReadOnly
+        if settings.isStrict { try StoreWarnings.requireDurable(status, plan.source) }
         warn(StoreWarnings.about(status, plan.source))
         let fileSystem = try makeFileSystem(access, volume, mountPoint, isReadOnly: isReadOnly)
         return Served(fileSystem: fileSystem, status: status, isReadOnly: isReadOnly) {

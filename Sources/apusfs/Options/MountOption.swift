@@ -122,6 +122,11 @@ struct MountOption: Sendable {
             (value, settings: inout MountSettings) throws(CommandFailure) in
             settings.ioTimeout = try time(value, from: 100)
         },
+        MountOption("fsync-replicas", argument: .required("N")) {
+            (value, settings: inout MountSettings) throws(CommandFailure) in
+            settings.fsyncReplicas = try number(value, in: MountSettings.replicaRange)
+        },
+        MountOption("strict") { (_, settings: inout MountSettings) in settings.isStrict = true },
     ]
 
     private static let processOptions = [

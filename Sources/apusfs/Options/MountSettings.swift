@@ -34,6 +34,11 @@ struct MountSettings: Equatable, Sendable, Codable {
     var flushInterval = TimeSpan(milliseconds: 5_000)
     var ioTimeout = TimeSpan(milliseconds: 30_000)
 
+    /// Replicas that an fsync or close waits for.
+    var fsyncReplicas = 0
+    /// Refuse a server that may lose what was synced.
+    var isStrict = false
+
     /// Mount over a directory that is not empty, which hides what it holds.
     var allowNonEmpty = false
 
@@ -56,5 +61,6 @@ struct MountSettings: Equatable, Sendable, Codable {
 
     static let cacheRange = (4 << 20)...(1 << 44)
     static let threadRange = 1...256
+    static let replicaRange = 0...64
     static let connectionRange = 1...64
 }

@@ -25,6 +25,8 @@ final class StoreAccess: Sendable {
         var isSupervised = false
         /// For the keys of others: nothing is loaded into the server, and looking is no use of a key.
         var isGuest = false
+        /// Replicas that must have what was stored.
+        var replicas = 0
     }
 
     /// Connects and gets a first answer. When this throws, nothing is left running.
@@ -53,6 +55,7 @@ final class StoreAccess: Sendable {
             connections: options.connections,
             ioTimeoutMilliseconds: options.ioTimeout.milliseconds)
         redisOptions.loadsScripts = !options.isGuest
+        redisOptions.replicas = options.replicas
         redisOptions.touchesKeys = !options.isGuest
         do throws(StoreError) {
             let store = try RedisStore(

@@ -28,4 +28,18 @@ enum StoreWarnings {
         }
         return warnings
     }
+
+    /// `--strict`: a server that may evict keys, or that keeps nothing or only snapshots, is refused.
+    static func requireDurable(
+        _ status: StoreStatus, _ source: Source
+    ) throws(CommandFailure) {
+        let isKept =
+            switch status.persistence {
+            case .none, .snapshots: false
+            case .everySecond, .always: true
+            }
+        guard !isKept || status.mayEvict else { return }
+        let reason = about(status, source).first ?? "\(source): loses what was synced"
+        throw CommandFailure("--strict: \(reason)")
+    }
 }

@@ -12,6 +12,18 @@ extension MountTests {
             try RedisServer(arguments: ["--appendonly", "yes", "--appendfsync", "always"])
         }
 
+        @Test func `--strict refuses a server that keeps nothing`() throws {
+            let server = try RedisServer()
+            try Program.run(["format", server.source, "--volume", Mount.volume]).checked()
+            let place = try TemporaryDirectory()
+            let words = ["mount", server.source, place.path, "--volume", Mount.volume, "--strict"]
+            expectRefusal(
+                try Program.run(words), status: 32, mentions: ["--strict", "appendonly"])
+            try server.cli("CONFIG", "SET", "appendonly", "yes")
+            try Program.run(words).checked()
+            try Program.run(["umount", place.path]).checked()
+        }
+
         @Test func `operations wait for a server that is started again, and go on`() throws {
             let server = try makeDurableServer()
             try withMount(server: server) { mount in
