@@ -37,8 +37,9 @@ public struct ListedInode: Hashable, Sendable {
 
 /// What one trip for a listing brings.
 public struct ListingRequest: Sendable, Equatable {
-    /// Entries of one page, about.
-    public static let pageEntries = 2_000
+    /// Entries of one page, about. A power of two, as the tables of a server are: HSCAN walks buckets, and
+    /// a walk of 4,096 of them by 2,000 ends with a third page of a few.
+    public static let pageEntries = 2_048
     /// A page of at most so many entries comes with what they name: two trips would cost more.
     static let followedEntries = 32
 

@@ -33,6 +33,8 @@ import Testing
         ("no-allow-other", { $0.allowOther = false }),
         ("nonempty", { $0.allowNonEmpty = true }),
         ("io-timeout=5s", { $0.ioTimeout = TimeSpan(milliseconds: 5_000) }),
+        ("fsync-replicas=2", { $0.fsyncReplicas = 2 }),
+        ("strict", { $0.isStrict = true }),
         ("password-file=/p", { $0.passwordFile = "/p" }),
         ("log-file=/l", { $0.logFile = "/l" }),
         ("pid-file=/i", { $0.pidFile = "/i" }),

@@ -52,7 +52,8 @@ extension MountTests {
                     """
                     keys: \(keys) keys; ls of the root: \(root) names, PING \(rootTime) µs;
                     find of two subtrees: PING \(subtreeTime) µs; without: PING \(quietTime) µs;
-                    daemon \(before) kB, \(listed) kB after ls, \(after) kB after find, \(peak) kB at most;
+                    daemon \(before) kB, \(listed) kB after ls, \(after) kB after find,
+                    \(peak) kB at most;
                     \(calls.sorted { $0.key < $1.key })
                     """)
                 let files = (0..<keys / 2).reduce(0) { $0 + ($1 % 10 == 5 ? 2 : 1) }

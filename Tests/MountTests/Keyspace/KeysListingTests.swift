@@ -79,7 +79,9 @@ extension MountTests {
             try withKeys(
                 prepare: { server in
                     let script = """
-                        for i = 1, 5000 do redis.call('HSET', 'h', 'f' .. i, string.rep('x', 100)) end
+                        for i = 1, 5000 do
+                            redis.call('HSET', 'h', 'f' .. i, string.rep('x', 100))
+                        end
                         """
                     try server.cli("EVAL", script, "0")
                 }

@@ -168,8 +168,8 @@ extension MountTests {
             return found
         }
 
-        // Not with kills: what docs/FUSE.md says under Notifications, "What remains", keeps the mount from coming
-        // back.
+        // Not with kills: what docs/FUSE.md says under Notifications, "What remains", keeps the mount
+        // from coming back.
         @Test(arguments: [false])
         func `names made, linked and removed at random leave right link counts`(
             _ kills: Bool
