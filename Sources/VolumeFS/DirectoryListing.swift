@@ -94,7 +94,7 @@ struct DirectoryListing {
                         inodes: []),
                     attributesUntil: attributesUntil)
         }
-        let end = min(entries.count, position + ListingRequest.pageEntries)
+        let end = min(entries.count, position + ListingRequest.attributeEntries)
         let wanted = entries[position..<end].filter { !isKnown($0.inode) }
         return .fetch(
             ListingRequest(

@@ -40,6 +40,9 @@ public struct ListingRequest: Sendable, Equatable {
     /// Entries of one page, about. A power of two, as the tables of a server are: HSCAN walks buckets, and
     /// a walk of 4,096 of them by 2,000 ends with a third page of a few.
     public static let pageEntries = 2_048
+    /// Entries whose attributes one trip brings: all of a page that turned out longer, since a trip for the
+    /// few that are left would be one too many.
+    public static let attributeEntries = 2 * pageEntries
     /// A page of at most so many entries comes with what they name: two trips would cost more.
     static let followedEntries = 32
 
