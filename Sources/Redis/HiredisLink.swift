@@ -38,7 +38,8 @@ enum HiredisLink {
 
     /// Authenticates, selects the database, loads the scripts: two round trips.
     static func greet(
-        _ context: Context, _ endpoint: RedisEndpoint, _ options: RedisOptions
+        _ context: Context, _ endpoint: RedisEndpoint, _ options: RedisOptions,
+        _ moreScripts: [Script]
     ) throws(ConnectFailure) -> (greeting: RedisGreeting, identity: RedisIdentity?) {
         var hello = ["HELLO", "2"]
         if let password = endpoint.password {
@@ -51,10 +52,9 @@ enum HiredisLink {
 
         try append(context, [Bytes("SELECT".utf8), Bytes(String(endpoint.database).utf8)])
         try append(context, [Bytes("INFO".utf8), Bytes("server".utf8)])
-        let scripts = options.loadsScripts ? Script.all : []
+        let scripts = options.loadsScripts ? Script.all + moreScripts : []
         for script in scripts {
-            let text = script.text.withUTF8Buffer { Bytes($0) }
-            try append(context, [Bytes("SCRIPT".utf8), Bytes("LOAD".utf8), text])
+            try append(context, [Bytes("SCRIPT".utf8), Bytes("LOAD".utf8), script.text])
         }
         if !options.touchesKeys {
             try append(context, ["CLIENT", "NO-TOUCH", "ON"].map { Bytes($0.utf8) })

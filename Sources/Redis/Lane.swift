@@ -52,18 +52,20 @@ final class Lane: Sendable {
     private let endpoint: RedisEndpoint
     private let options: RedisOptions
     private let zombies: Zombies
+    private let scripts: BatchScripts
     private let metrics: Metrics
     private let logger: Logger
     private let state = Monitor(State())
 
     init(
         name: String, endpoint: RedisEndpoint, options: RedisOptions, zombies: Zombies,
-        metrics: Metrics, logger: Logger
+        scripts: BatchScripts, metrics: Metrics, logger: Logger
     ) {
         self.name = name
         self.endpoint = endpoint
         self.options = options
         self.zombies = zombies
+        self.scripts = scripts
         self.metrics = metrics
         self.logger = logger
     }
@@ -176,9 +178,10 @@ final class Lane: Sendable {
     }
 
     private func make(timeoutMilliseconds: Int) throws(ConnectFailure) -> RedisConnection {
-        try RedisConnection(endpoint, options, timeoutMilliseconds: timeoutMilliseconds) {
-            [weak self] in self?.someDeadlineHasPassed ?? true
-        }
+        try RedisConnection(
+            endpoint, options, moreScripts: scripts.loaded,
+            timeoutMilliseconds: timeoutMilliseconds
+        ) { [weak self] in self?.someDeadlineHasPassed ?? true }
     }
 
     /// Whether somebody's deadline has passed, which is when the connection is given up: replies come in

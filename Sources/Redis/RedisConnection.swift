@@ -29,12 +29,13 @@ final class RedisConnection: @unchecked Sendable {
     /// Connects and greets. `timeoutMilliseconds` bounds the connecting and each step of the greeting.
     /// `shouldGiveUp` is asked at each tick of a later wait; `true` ends it with `LinkFailure.timedOut`.
     init(
-        _ endpoint: RedisEndpoint, _ options: RedisOptions, timeoutMilliseconds: Int,
+        _ endpoint: RedisEndpoint, _ options: RedisOptions, moreScripts: [Script] = [],
+        timeoutMilliseconds: Int,
         shouldGiveUp: @escaping @Sendable () -> Bool
     ) throws(ConnectFailure) {
         let context = try HiredisLink.connect(endpoint.address, max(1, timeoutMilliseconds))
         do throws(ConnectFailure) {
-            let welcome = try HiredisLink.greet(context, endpoint, options)
+            let welcome = try HiredisLink.greet(context, endpoint, options, moreScripts)
             greeting = welcome.greeting
             identity = welcome.identity
         } catch {

@@ -20,6 +20,10 @@ public struct RedisOptions: Hashable, Sendable {
     /// have in time is `StoreError.unavailable`.
     public var replicas = 0
 
+    /// A shape of batch that comes this often gets a Lua script of its own; before, and when there are too
+    /// many shapes, batches are interpreted by one script for all. `Int.max`: never.
+    public var usesBeforeCompiling = 3
+
     public static let allowedReplicas = 0...64
     public static let allowedConnections = 1...64
 

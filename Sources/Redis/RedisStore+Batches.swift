@@ -5,7 +5,7 @@ extension RedisStore {
     public func commit(_ batch: Batch) throws(StoreError) -> CommitOutcome {
         let checks = try BatchChecks(batch).checks
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
-            exchange.commands.addCommit(batch, checks)
+            try add(batch, checks, to: exchange, on: metadataLane)
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
             try call(exchange, on: metadataLane)
@@ -22,17 +22,38 @@ extension RedisStore {
         guard options.replicas > 0 else { return try commit(batch) }
         let checks = try BatchChecks(batch).checks
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
-            exchange.commands.addCommit(batch, checks)
+            // Not the metadata lane: a lookup must not wait behind a WAIT.
+            let lane = dataLane()
+            try add(batch, checks, to: exchange, on: lane)
             addWait(to: exchange)
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
-            // Not the metadata lane: a lookup must not wait behind a WAIT.
-            try call(exchange, on: dataLane())
+            try call(exchange, on: lane)
             try exchange.checkForErrors()
             let isReplicated = try takeWait(from: exchange)
             let outcome = try outcome(exchange.replies[0])
             guard isReplicated else { throw tooFewReplicas() }
             return outcome
+        }
+    }
+
+    /// Adds the batch as a call of the script of its shape, or of the interpreter.
+    func add(
+        _ batch: Batch, _ checks: [BatchChecks.Check], patched: [Bytes] = [],
+        to exchange: Exchange, on lane: Lane
+    ) throws(StoreError) {
+        guard batchScripts.isUsed, let form = BatchForm(batch, checks, patched: patched) else {
+            return exchange.commands.addCommit(batch, checks, patched: patched)
+        }
+        switch batchScripts.script(for: form.shape) {
+        case .interpret: exchange.commands.addCommit(batch, checks, patched: patched)
+        case .call(let script): exchange.commands.addCall(of: script, form, id: batch.id)
+        case .load(let script):
+            var isLoaded = false
+            defer { batchScripts.didLoad(script, for: form.shape, isLoaded) }
+            try load(script, on: lane)
+            isLoaded = true
+            exchange.commands.addCall(of: script, form, id: batch.id)
         }
     }
 

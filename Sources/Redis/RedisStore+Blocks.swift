@@ -83,14 +83,16 @@ extension RedisStore {
     ) throws(StoreError) -> StoreOutcome {
         let checks = try BatchChecks(batch).checks
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
+            let lane = dataLane()
             exchange.commands.begin("MULTI", arguments: 1)
             for write in writes { exchange.commands.add(write) }
-            exchange.commands.addCommit(batch, checks, patched: writes.compactMap(\.patchedKey))
+            try add(
+                batch, checks, patched: writes.compactMap(\.patchedKey), to: exchange, on: lane)
             exchange.commands.begin("EXEC", arguments: 1)
             addWait(to: exchange)
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
-            try call(exchange, on: dataLane())
+            try call(exchange, on: lane)
             try exchange.checkForErrors()
             let isReplicated = try takeWait(from: exchange)
             let replies = try exchange.transactionReplies()

@@ -16,6 +16,7 @@ public final class RedisStore: KeyValueStore {
     let logger: Logger
     let greeting: RedisGreeting
     let exchanges = ExchangePool()
+    let batchScripts: BatchScripts
     private let metadata: Lane
     private let data: [Lane]
     private let zombies = Zombies()
@@ -32,10 +33,12 @@ public final class RedisStore: KeyValueStore {
         endpoint: RedisEndpoint, options: RedisOptions, metrics: Metrics, logger: Logger
     ) throws(StoreError) {
         let zombies = zombies
+        let scripts = BatchScripts(uses: options.usesBeforeCompiling)
+        batchScripts = scripts
         func lane(_ name: String) -> Lane {
             Lane(
                 name: name, endpoint: endpoint, options: options, zombies: zombies,
-                metrics: metrics, logger: logger)
+                scripts: scripts, metrics: metrics, logger: logger)
         }
         self.endpoint = endpoint
         self.options = options
@@ -116,7 +119,8 @@ public final class RedisStore: KeyValueStore {
             case nil: return
             case .unknownScript where scriptLoads < Self.maximumScriptLoads:
                 scriptLoads += 1
-                try loadScripts(lane, exchange.deadline)
+                try loadScripts(
+                    Script.all + batchScripts.loaded, lane, exchange.deadline)
             case .some:
                 guard !exchange.deadline.hasPassed else {
                     throw .unavailable("the server says that it is busy")
@@ -169,9 +173,16 @@ public final class RedisStore: KeyValueStore {
         let _: Void? = closed.wait(until: limit) { $0 ? () : nil }
     }
 
-    private func loadScripts(_ lane: Lane, _ deadline: Deadline) throws(StoreError) {
+    /// Has the server keep one more script.
+    func load(_ script: Script, on lane: Lane) throws(StoreError) {
+        try loadScripts([script], lane, deadline())
+    }
+
+    private func loadScripts(
+        _ scripts: [Script], _ lane: Lane, _ deadline: Deadline
+    ) throws(StoreError) {
         try exchanges.withExchange(deadline: deadline) { exchange throws(StoreError) in
-            for script in Script.all {
+            for script in scripts {
                 exchange.commands.begin("SCRIPT", arguments: 3)
                 exchange.commands.add("LOAD")
                 exchange.commands.add(script.text)

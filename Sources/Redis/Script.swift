@@ -4,11 +4,11 @@ import KeyValue
 struct Script: Sendable {
     /// SHA-1 of the text in lower-case hexadecimal digits.
     let digest: Bytes
-    let text: StaticString
+    let text: Bytes
 
-    init(_ text: StaticString) {
-        self.text = text
-        digest = text.withUTF8Buffer { SHA1.hexDigest(of: $0) }
+    init(_ text: String) {
+        self.text = Bytes(text.utf8)
+        digest = self.text.withUnsafeBufferPointer { SHA1.hexDigest(of: $0) }
     }
 
     /// Everything that a connection loads when it is made.

@@ -8,7 +8,10 @@ import Testing
 /// The stores that keep the contract.
 enum StoreKind: String, CaseIterable, CustomTestStringConvertible {
     case memory
+    /// Every batch by the interpreter.
     case redis
+    /// Every batch by the script of its shape.
+    case compiled
 
     var testDescription: String { rawValue }
 
@@ -28,12 +31,14 @@ final class StoreUnderTest {
         case .memory:
             server = nil
             store = MemoryStore(limitBytes: isLimited ? UInt64(Self.limitBytes) : 0)
-        case .redis:
+        case .redis, .compiled:
+            var options = RedisOptions(ioTimeoutMilliseconds: 20_000)
+            options.usesBeforeCompiling = kind == .compiled ? 1 : .max
             let server = try RedisServer()
             self.server = server
             store = try RedisStore(
                 endpoint: RedisEndpoint(.unix(path: server.path)),
-                options: RedisOptions(ioTimeoutMilliseconds: 20_000), metrics: Metrics(),
+                options: options, metrics: Metrics(),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         }
     }

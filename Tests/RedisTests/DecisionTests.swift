@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func `a digest is SHA-1`() {
-        func digest(_ text: StaticString) -> String {
+        func digest(_ text: String) -> String {
             String(decoding: Script(text).digest, as: UTF8.self)
         }
         // FIPS 180-4 examples; 56 bytes need a second block for the length.

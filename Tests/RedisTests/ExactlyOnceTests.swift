@@ -13,7 +13,7 @@ import Testing
         defer { store.close() }
         try store.beginSession()
         for sequence in 1...20 as ClosedRange<UInt64> {
-            proxy.cutAnswer(toRequestWith: "HINCRBY")
+            proxy.cutAnswer(toRequestWith: "EVALSHA")
             #expect(try store.commit(adding(sequence)) == .committed(sums: [Int64(sequence)]))
         }
         #expect(proxy.cutCount == 20)
@@ -26,7 +26,7 @@ import Testing
         let store = try connect(proxy.path)
         defer { store.close() }
         let batch = Batch(mutations: [.increment(key: bytes("h"), field: bytes("n"), by: 1)])
-        proxy.cutAnswer(toRequestWith: "HINCRBY")
+        proxy.cutAnswer(toRequestWith: "EVALSHA")
         #expect { try store.commit(batch) } throws: { isUnavailable($0) }
         #expect(try store.total() == "1")
         // The next one finds a lost connection, or a new one, but has not been sent on the old one.
@@ -41,7 +41,7 @@ import Testing
         try store.beginSession()
         for sequence in 1...5 as ClosedRange<UInt64> {
             let payload = Bytes(repeating: UInt8(sequence), count: 300_000)
-            proxy.cutAnswer(toRequestWith: "HINCRBY")
+            proxy.cutAnswer(toRequestWith: "EVALSHA")
             #expect(
                 try store.storeBlock("b", payload, then: adding(sequence)).batch
                     == .committed(sums: [Int64(sequence)]))
@@ -133,7 +133,7 @@ import Testing
         // would let nobody ever get on.
         var goal = 0
         while progress.withLock({ $0.running > 0 }) {
-            proxy.cutAnswer(toRequestWith: "HINCRBY")
+            proxy.cutAnswer(toRequestWith: "EVALSHA")
             goal += .random(in: 1...40)
             _ = progress.wait(until: .after(milliseconds: 60_000)) {
                 $0.commits >= goal || $0.running == 0 ? () : nil
