@@ -197,8 +197,9 @@ struct BatchCompiler {
             lines.append(
                 """
                 local t\(index) = call('TIME')
-                local due = t\(index)[1] * 1000 + math.floor(t\(index)[2] / 1000) + \(word(milliseconds))
-                call('ZADD', \(self.key(key)), format('%.0f', due), \(word(name)))
+                local now\(index) = t\(index)[1] * 1000 + math.floor(t\(index)[2] / 1000)
+                local due\(index) = format('%.0f', now\(index) + \(word(milliseconds)))
+                call('ZADD', \(self.key(key)), due\(index), \(word(name)))
                 """)
         case .keyExists, .fieldExists, .fieldEquals, .valueEquals, .isHash, .isOrderedSet,
             .isNumber, .isSummand, .isString:
