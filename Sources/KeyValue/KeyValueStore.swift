@@ -75,6 +75,14 @@ public enum SubscriptionEvent: Sendable, Equatable {
 public protocol Subscription: AnyObject, Sendable {
     /// No handler runs once this has returned, unless it is called from the handler itself.
     func cancel()
+
+    /// Once everything that has come is delivered, the next message may wait for as many milliseconds as
+    /// `patience` says then, so that many of them cost one waking-up. A store may deliver at once.
+    func setPatience(_ patience: @escaping @Sendable () -> Int)
+}
+
+extension Subscription {
+    public func setPatience(_ patience: @escaping @Sendable () -> Int) {}
 }
 
 /// Why a store could not do what it was asked.

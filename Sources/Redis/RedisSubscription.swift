@@ -36,6 +36,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         var thread: pthread_t?
         var silentSince = Deadline.now
         var hasAsked = false
+        var patience: (@Sendable () -> Int)?
     }
 
     /// After this long without a message the server is asked whether it is there.
@@ -89,6 +90,10 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         if isOwnThread { return }
         let _: Void? = state.wait { $0.isFinished ? () : nil }
         worker.withLock { $0 }?.join()
+    }
+
+    func setPatience(_ patience: @escaping @Sendable () -> Int) {
+        state.withLock { $0.patience = patience }
     }
 
     // MARK: The thread
@@ -150,6 +155,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
                 }
                 if isCancelled { break }
                 isEstablished = try deliver(reply) || isEstablished
+                if !connection.reader.hasBytes { rest() }
             }
         } catch {
             state.change { state in
@@ -159,6 +165,15 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         }
         connection.socket.shutdown()
         return isEstablished
+    }
+
+    /// Lets more messages come before this thread wakes up for them.
+    private func rest() {
+        let patience = state.withLock { $0.patience }
+        guard let milliseconds = patience?(), milliseconds > 0 else { return }
+        let _: Void? = state.wait(until: .after(milliseconds: milliseconds)) {
+            $0.isCancelled ? () : nil
+        }
     }
 
     /// Whether the reply confirms the subscription.

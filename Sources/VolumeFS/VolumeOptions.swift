@@ -13,7 +13,7 @@ public enum AccessTimes: String, Sendable, CaseIterable {
 
 /// How a volume is mounted.
 public struct VolumeOptions: Sendable {
-    /// Memory for blocks.
+    /// Memory for blocks and for what is known of inodes and names.
     public var cacheBytes = 512 << 20
     /// `nil`: half of the cache.
     public var dirtyLimitBytes: Int?
@@ -32,13 +32,18 @@ public struct VolumeOptions: Sendable {
     /// How many names are remembered.
     public var entryLimit = 65_536
 
+    /// About what inode states, names and beliefs take when they are at their limits.
+    static let tableBytes = 16 << 20
+
     public init() {}
 
     func cacheSettings(blockSize: BlockSize) -> CacheSettings {
-        // The reserve counts as cache, unless the cache is so small that little else would be left.
+        // The reserve and the tables count as cache, unless the cache is so small that little else would
+        // be left.
         let reserve = CacheSettings.standardReserveBytes
         return CacheSettings(
-            blockSize: blockSize, capacityBytes: max(cacheBytes - reserve, cacheBytes / 4 * 3),
+            blockSize: blockSize,
+            capacityBytes: max(cacheBytes - reserve - Self.tableBytes, cacheBytes / 4 * 3),
             reserveBytes: reserve,
             dirtyLimitBytes: dirtyLimitBytes ?? cacheBytes / 2,
             dirtyAgeMilliseconds: flushIntervalMilliseconds)

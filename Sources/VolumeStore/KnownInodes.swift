@@ -48,8 +48,8 @@ final class KnownInodes: Sendable {
     }
 
     static let shardCount = 32
-    /// Entries of one generation of one shard; two generations are kept: 32,768 inodes, about 6 MiB.
-    static let generationLength = 512
+    /// Entries of one generation of one shard; two generations are kept: 16,384 inodes, about 3 MiB.
+    static let generationLength = 256
 
     private let shards: [Box]
 

@@ -36,6 +36,9 @@ struct Life {
 extension VolumeStore {
     /// How long `start` waits for the subscription, without which this mount never counts as alone.
     private static let subscriptionMilliseconds = 5_000
+    /// While this mount is alone, the messages that come are its own, and one that says that another mount
+    /// has joined may wait so long: that mount waits for an answer, and changes nothing before.
+    private static let lonePatienceMilliseconds = 2
     /// Between attempts of the keeper that failed.
     private static let retryMilliseconds = 1_000
 
@@ -51,6 +54,9 @@ extension VolumeStore {
         do throws(StoreError) {
             let subscription = try store.subscribe(to: schema.channel) { [weak self] event in
                 self?.received(event)
+            }
+            subscription.setPatience { [weak self] in
+                self?.isAlone == true ? Self.lonePatienceMilliseconds : 0
             }
             life.withLock { $0.subscription = subscription }
             let deadline = Deadline.after(milliseconds: Self.subscriptionMilliseconds)

@@ -38,6 +38,29 @@ import Testing
         #expect(statistics.contains("cmdstat_hlen:calls=1,"))
     }
 
+    @Test func `a subscription that may wait wakes up once for many messages`() throws {
+        let server = try RedisServer()
+        let store = try connect(server.path)
+        defer { store.close() }
+        let heard = Monitor(0)
+        let rests = Monitor(0)
+        let subscription = try store.subscribe(to: bytes("c")) { event in
+            if case .message = event { heard.change { $0 += 1 } }
+        }
+        defer { subscription.cancel() }
+        subscription.setPatience {
+            rests.change { $0 += 1 }
+            return 100
+        }
+        let batch = Batch(mutations: [
+            .publish(channel: bytes("c"), key: bytes("h"), field: bytes("n"), message: bytes("m"))
+        ])
+        for _ in 0..<200 { _ = try store.commit(batch) }
+        let count: Int? = heard.wait(until: .after(milliseconds: 20_000)) { $0 == 200 ? $0 : nil }
+        #expect(count == 200)
+        #expect(rests.withLock { $0 } < 100)
+    }
+
     @Test func `blocks and metadata use connections of their own, made when needed`() throws {
         let server = try RedisServer()
         let store = try connect(server.path, connections: 4)

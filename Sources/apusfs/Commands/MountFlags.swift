@@ -44,7 +44,8 @@ struct VolumeFlags: ParsableArguments {
 
 struct SpeedFlags: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Memory for blocks (default: 512 MiB).", valueName: "SIZE"))
+        help: ArgumentHelp(
+            "Memory for blocks and what is known of files (default: 512 MiB).", valueName: "SIZE"))
     var cacheSize: String?
 
     @Option(help: ArgumentHelp("Workers that serve requests (default: 8).", valueName: "N"))
