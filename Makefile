@@ -61,6 +61,8 @@ install: build ## install to PREFIX (/usr/local), with the helper that mount(8) 
 	install -d "$(DESTDIR)/sbin"
 	ln -sf "$(PREFIX)/bin/apusfs" "$(DESTDIR)/sbin/mount.apusfs"
 	ln -sf "$(PREFIX)/bin/apusfs" "$(DESTDIR)/sbin/mount.fuse.apusfs"
+	ln -sf "$(PREFIX)/bin/apusfs" "$(DESTDIR)/sbin/mount.apusfs-keys"
+	ln -sf "$(PREFIX)/bin/apusfs" "$(DESTDIR)/sbin/mount.fuse.apusfs-keys"
 
 clean: ## remove what was built
 	rm -rf .build

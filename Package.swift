@@ -136,8 +136,9 @@ let package = Package(
         .testTarget(
             name: "KeyspaceFSTests",
             dependencies: [
-                "FileSystem", "KeyValue", "KeyspaceFS", "Primitives", "Redis", "Telemetry",
-                "TestSupport", .product(name: "Logging", package: "swift-log"),
+                "CLinux", "FileSystem", "FuseServer", "KeyValue", "KeyspaceFS", "Primitives",
+                "Redis", "Telemetry", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),
         .testTarget(
             name: "FuseServerTests",

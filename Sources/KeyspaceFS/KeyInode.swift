@@ -11,7 +11,8 @@ final class KeyInode: Sendable {
         var isGone = false
         /// The contents of a file that was unlinked here while it was open.
         var orphan: Orphan?
-        /// The size of the text of a list, set, sorted set or stream when it was last read; 0 before.
+        /// The size of the text of a list, set, sorted set or stream when it was last read, for those that are
+        /// not counted before; 0 when it was not read since it was changed.
         var renderedBytes: UInt64 = 0
     }
 

@@ -30,8 +30,8 @@ enum ValueType: Hashable, Sendable {
 struct PlaceFacts: Hashable, Sendable {
     /// Of the key.
     var type: ValueType
-    /// Bytes of a string or of a field; 0 for everything else.
-    var size: UInt64
+    /// Bytes of a string or of a field; of a text only when they were counted; 0 for everything else.
+    var size: UInt64?
 }
 
 /// Asks the server, and says what its answers mean to a program. Everything here is one round trip unless
@@ -40,6 +40,8 @@ final class KeyStore: Sendable {
     let redis: RedisStore
     let logger: Logger
     private let metrics: Metrics
+    /// What the server has refused, each of which is told once. Rank: a leaf.
+    private let refusals = Locked<Set<String>>([])
 
     init(redis: RedisStore, metrics: Metrics, logger: Logger) {
         self.redis = redis
@@ -132,8 +134,7 @@ final class KeyStore: Sendable {
         case .value:
             guard let type = try type(replies[0]) else { return nil }
             // STRLEN of another type is an error, and says nothing.
-            let size = type == .string ? number(replies[1]) : 0
-            return PlaceFacts(type: type, size: size)
+            return PlaceFacts(type: type, size: type == .string ? number(replies[1]) : nil)
         case .field:
             // A key of another type has no fields.
             if replies[0].failure == .wrongKind { return nil }
@@ -179,11 +180,30 @@ final class KeyStore: Sendable {
 
     /// The names of some fields of a hash, none of their values.
     func fields(of key: Bytes, _ cursor: UInt64) throws(Errno) -> Page {
-        try page(
-            try perform(
+        let words = [Bytes(decimal: cursor), Bytes(decimal: UInt64(Self.scanCount))]
+        let reply = try perform(
+            [
                 RedisCommand(
-                    "EVAL_RO", KeyScripts.fieldPage, [49], key, Bytes(decimal: cursor),
-                    Bytes(decimal: UInt64(Self.scanCount))), isBulky: true))
+                    "EVAL_RO", KeyScripts.call(KeyScripts.fieldPage, keys: [key], words))
+            ], isBulky: true)[0]
+        guard case .notAuthorized? = reply.failure else { return try page(try checked(reply)) }
+        // A user who may read, and run no scripts: the values come along.
+        noteRefusal(of: "names of fields without their values", reply)
+        var found = try page(
+            try perform(
+                RedisCommand("HSCAN", key, words[0], Bytes("COUNT".utf8), words[1]), isBulky: true))
+        found.items = stride(from: 0, to: found.items.count, by: 2).map { found.items[$0] }
+        return found
+    }
+
+    /// Says once that the server does not do something for this user.
+    func noteRefusal(of what: String, _ reply: Reply) {
+        guard refusals.withLock({ $0.insert(what).inserted }), let failure = reply.failure else {
+            return
+        }
+        logger.notice(
+            "the server refuses, and the view does without: \(what)",
+            metadata: ["reason": "\(failure)"])
     }
 
     private func page(_ reply: Reply) throws(Errno) -> Page {

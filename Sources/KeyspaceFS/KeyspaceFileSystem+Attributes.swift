@@ -24,8 +24,27 @@ extension KeyspaceFileSystem {
             return attributes(of: inode, nil)
         case .value, .field:
             guard let facts = try store.facts(of: place) else { throw .noEntry }
-            return attributes(of: inode, facts)
+            return attributes(of: inode, try sized([facts], at: [place])[0])
         }
+    }
+
+    /// The same with the sizes of texts, as far as they are counted: what is not known is asked for.
+    func sized(_ facts: [PlaceFacts?], at places: [Place]) throws(Errno) -> [PlaceFacts?] {
+        var facts = facts
+        var unknown: [(index: Int, key: Bytes)] = []
+        for (index, place) in places.enumerated() {
+            guard let fact = facts[index], isRendered(fact, place), let key = place.key else {
+                continue
+            }
+            facts[index]?.size = textSizes.known(key)
+            if facts[index]?.size == nil, fact.type != .other { unknown.append((index, key)) }
+        }
+        let keys = unknown.map(\.key)
+        let sizes = try textSizes.count(keys) { () throws(Errno) in
+            try store.textSizes(of: keys, options)
+        }
+        for ((index, _), size) in zip(unknown, sizes) { facts[index]?.size = size }
+        return facts
     }
 
     private func isEdited(_ inode: KeyInode) -> Bool {
@@ -49,8 +68,9 @@ extension KeyspaceFileSystem {
                 storedSectors: (size + 511) / 512, preferredIOBytes: 1 << 17,
                 accessTime: remembered?.accessTime ?? modified, modificationTime: modified,
                 changeTime: remembered?.changeTime ?? modified),
-            // The size of a text is known once it is open, so the kernel has to ask again.
-            timeoutSeconds: isText || place == .updater ? 0 : options.attributeTimeoutSeconds)
+            // A size that was not counted is known once the text is open, so the kernel has to ask again.
+            timeoutSeconds: isText && facts?.size == nil || place == .updater
+                ? 0 : options.attributeTimeoutSeconds)
     }
 
     /// Whether what is there reads as a text that is made of it.
@@ -65,7 +85,7 @@ extension KeyspaceFileSystem {
         }
         if inode.livingPlace != nil, let size = edit(of: place)?.size { return UInt64(size) }
         guard let facts else { return 0 }
-        return isRendered(facts, place) ? inode.withState { $0.renderedBytes } : facts.size
+        return facts.size ?? inode.withState { $0.renderedBytes }
     }
 
     private func permissions(_ place: Place, isText: Bool) -> UInt32 {

@@ -9,23 +9,31 @@ extension KeyspaceFileSystem {
     func apply(_ event: SubscriptionEvent) {
         switch event {
         case .established:
-            index.setLive(true)
+            setLive(true)
             dropEverything()
-        case .interrupted: index.setLive(false)
+        case .interrupted: setLive(false)
         case .message(let key):
             metrics.add(.invalidationsReceived)
             if naming.shows(key) { apply(changeOf: key) }
         }
     }
 
+    private func setLive(_ isLive: Bool) {
+        index.setLive(isLive)
+        textSizes.setLive(isLive)
+    }
+
     /// Somebody has changed, made or removed a key; perhaps this mount itself.
     private func apply(changeOf key: Bytes) {
         index.note(key)
+        textSizes.forget(key)
         // A time that moves after the last write would look like a change of somebody else's.
         if !own.contains(key) { remembered.touch(.value(key: key)) }
         guard let notifier = notifier.withLock({ $0 }) else { return }
         for inode in inodes.inodes(of: key) {
             guard let place = inode.livingPlace else { continue }
+            // An open handle reads on what it has; whoever asks next has it counted anew.
+            inode.withState { $0.renderedBytes = 0 }
             notifier.invalidateInode(inode.id, range: 0..<UInt64.max)
             doubt(place, notifier)
         }
@@ -80,6 +88,7 @@ extension KeyspaceFileSystem {
     /// `.updater` was touched.
     func updateEverything() {
         index.doubt()
+        textSizes.forgetAll()
         live.withLock { $0 }?.dropSoon()
     }
 

@@ -80,7 +80,8 @@ extension KeyspaceFileSystem {
             return false
         }
         if withAttributes {
-            let facts = try store.facts(of: entries.map(\.place), isBulky: true)
+            let places = entries.map(\.place)
+            let facts = try sized(try store.facts(of: places, isBulky: true), at: places)
             for index in entries.indices { entries[index].facts = facts[index] }
         }
         state.window.add(entries)

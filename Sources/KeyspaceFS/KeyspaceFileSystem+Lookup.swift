@@ -14,8 +14,9 @@ extension KeyspaceFileSystem {
         _ caller: Caller, parent: InodeID, name: FileName
     ) throws(Errno) -> EntryAnswer {
         let name = try checked(name)
-        guard let found = try find(name, in: try inodes.inode(parent).place) else { throw .noEntry }
+        guard var found = try find(name, in: try inodes.inode(parent).place) else { throw .noEntry }
         if found.place == .updater { updateEverything() }
+        found.facts = try sized([found.facts], at: [found.place])[0]
         return entry(found)
     }
 

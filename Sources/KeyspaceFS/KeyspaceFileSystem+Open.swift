@@ -45,6 +45,10 @@ extension KeyspaceFileSystem {
         let text = try store.render(
             key, facts.type, self.options.format, limitBytes: self.options.renderingBytes)
         inode.withState { $0.renderedBytes = UInt64(text.count) }
+        // Whoever asks how long the open file is shall not hear what was true before.
+        if textSizes.known(key) != UInt64(text.count) {
+            notifier.withLock { $0 }?.expireAttributes(inode.id)
+        }
         return (OpenKeyFile(inode: inode, mode: .reading, contents: text), true)
     }
 

@@ -63,7 +63,7 @@ extension KeyspaceFileSystem {
 
     private func currentContents(of place: Place) throws(Errno) -> Bytes? {
         guard let facts = try store.facts(of: place), !isRendered(facts, place),
-            facts.size <= UInt64(Self.orphanBytes)
+            let size = facts.size, size <= UInt64(Self.orphanBytes)
         else { return nil }
         switch place {
         case .value(let key):

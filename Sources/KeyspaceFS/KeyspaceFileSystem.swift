@@ -4,8 +4,8 @@
 // directly. docs/KEYSPACE.md says what it promises to people.
 //
 // Invariants:
-//  1. Nothing is read merely to learn a size, KEYS is never used, and no command looks at more than a thousand
-//     keys or elements at a time.
+//  1. No value leaves the server merely to learn a size, KEYS is never used, and no command looks at more than
+//     a thousand keys or elements at a time.
 //  2. What a mount keeps of the dataset is bounded by the limits in `KeyspaceOptions`, not by the dataset.
 //  3. What others have stored while a value was edited here is not overwritten, unless that was asked for.
 //  4. An expiry outlives every edit.
@@ -38,6 +38,7 @@ public final class KeyspaceFileSystem: FileSystemOperations {
     let remembered = RememberedAttributes()
     let tunnel = ExpiryTunnel()
     let own = OwnChanges()
+    let textSizes = TextSizes()
     /// Values that are open for writing. Rank: above one inode, held for no call.
     let edits = Locked<[Place: OpenEdit]>([:])
     let notifier = Locked<(any KernelNotifier)?>(nil)

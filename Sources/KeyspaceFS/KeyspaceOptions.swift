@@ -69,6 +69,10 @@ public struct KeyspaceOptions: Sendable, Equatable {
     public var listingLimit = 8 << 20
     /// Bytes of one file that are changed and not yet stored.
     public var pendingBytes = 8 << 20
+    /// Elements, and bytes of memory at the server, of a list, set, sorted set or stream whose text's size is
+    /// counted there to be shown before it is opened.
+    public var countedElements: Int64 = 100_000
+    public var countedBytes: Int64 = 32 << 20
     /// Bytes of the text of a list, set, sorted set or stream.
     public var renderingBytes = 256 << 20
 

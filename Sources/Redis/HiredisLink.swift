@@ -50,7 +50,11 @@ enum HiredisLink {
         let welcome = try reply(context)
         let (greeting, client) = try read(welcome: welcome)
 
-        try append(context, [Bytes("SELECT".utf8), Bytes(String(endpoint.database).utf8)])
+        // A connection begins in database 0, and some users may read there and not select.
+        let selects = endpoint.database != 0
+        if selects {
+            try append(context, [Bytes("SELECT".utf8), Bytes(String(endpoint.database).utf8)])
+        }
         try append(context, [Bytes("INFO".utf8), Bytes("server".utf8)])
         let scripts = options.loadsScripts ? Script.all + moreScripts : []
         for script in scripts {
@@ -59,7 +63,7 @@ enum HiredisLink {
         if !options.touchesKeys {
             try append(context, ["CLIENT", "NO-TOUCH", "ON"].map { Bytes($0.utf8) })
         }
-        try check(try reply(context))
+        if selects { try check(try reply(context)) }
         let information = try reply(context)
         for script in scripts {
             let answer = try reply(context)

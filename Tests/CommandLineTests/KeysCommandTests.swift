@@ -46,6 +46,31 @@ import Testing
         for option in MountOption.keys { #expect(help.contains("--\(option.name)")) }
     }
 
+    @Test func `-o takes the same options, and flags win over it`() throws {
+        let list = "rw,_netdev,x-systemd.automount,prefix=a:,write,threads=3,match=a\\,b*"
+        let settings = try settings("-o", list, "-o", "nosuid", "--threads", "4")
+        var expected = MountSettings()
+        expected.keys = KeysSettings(prefix: "a:", match: "a,b*", isWritable: true)
+        expected.threads = 4
+        expected.fuseOptions = ["nosuid"]
+        #expect(settings == expected)
+        // What mount(8) says unasked is no permission.
+        #expect(try self.settings("-o", "rw").isReadOnly)
+        #expect(try self.settings("-o", "write,ro").isReadOnly)
+        let failure = #expect(throws: CommandFailure.self) { try self.settings("-o", "volume=v") }
+        #expect(failure?.message.contains("-o volume: unknown mount option") == true)
+    }
+
+    @Test func `a view needs a source`() {
+        #expect(throws: CommandFailure.self) {
+            var settings = MountSettings()
+            settings.keys = KeysSettings()
+            _ = try MountPlan.make(
+                places: ["none", "/mnt"], settings: settings, environment: [:],
+                workingDirectory: "/")
+        }
+    }
+
     @Test func `what concerns every mount is set as there`() throws {
         let settings = try settings(
             "--io-timeout", "3s", "--threads", "2", "--attr-timeout", "0", "--log-file", "/l")

@@ -36,13 +36,7 @@ struct CheckCommand: ParsableCommand {
             "Where the volume is stored, or mounted.", valueName: "SOURCE|MOUNTPOINT"))
     var place: String
 
-    @Option(
-        name: [.long, .customLong("prefix")],
-        help: ArgumentHelp("Which volume of the source (default: apusfs).", valueName: "NAME"))
-    var volume: String?
-
-    @Option(help: ArgumentHelp("Holds the password in its first line.", valueName: "FILE"))
-    var passwordFile: String?
+    @OptionGroup var look: LookFlags
 
     @Flag(help: "Mend what is found.")
     var `repair` = false
@@ -56,9 +50,6 @@ struct CheckCommand: ParsableCommand {
             valueName: "SIZE"))
     var memory: String?
 
-    @Flag(help: "Print as JSON.")
-    var json = false
-
     func run() throws {
         let report: CheckReport
         do throws(CommandFailure) {
@@ -69,7 +60,8 @@ struct CheckCommand: ParsableCommand {
                 error.status == .usage ? CheckStatus.usage.rawValue : CheckStatus.failed.rawValue)
         }
         let status = Self.status(of: report)
-        Console.print(json ? JSON.text(CheckText.Summary(report, status)) : CheckText.text(report))
+        Console.print(
+            look.json ? JSON.text(CheckText.Summary(report, status)) : CheckText.text(report))
         if status != .clean { throw ExitCode(status.rawValue) }
     }
 
@@ -79,8 +71,7 @@ struct CheckCommand: ParsableCommand {
     }
 
     private func check() throws(CommandFailure) -> CheckReport {
-        let found = try VolumePlace.find(place, volume: volume, passwordFile: passwordFile)
-        try found.requireStore(of: "check")
+        let (found, name) = try look.stored(place, for: Self.configuration)
         var options = CheckOptions()
         options.repairs = `repair`
         options.readsData = data
@@ -90,7 +81,6 @@ struct CheckCommand: ParsableCommand {
             }
             options.memoryBytes = size.bytes
         }
-        let name = try OpenVolume.name(found.volume)
         let logger = Logger(label: "apusfs") { _ in SwiftLogNoOpLogHandler() }
         let bar = ProgressBar()
         defer { bar.clear() }

@@ -26,19 +26,10 @@ struct GcCommand: ParsableCommand {
             "Where the volume is stored, or mounted.", valueName: "SOURCE|MOUNTPOINT"))
     var place: String
 
-    @Option(
-        name: [.long, .customLong("prefix")],
-        help: ArgumentHelp("Which volume of the source (default: apusfs).", valueName: "NAME"))
-    var volume: String?
-
-    @Option(help: ArgumentHelp("Holds the password in its first line.", valueName: "FILE"))
-    var passwordFile: String?
+    @OptionGroup var look: LookFlags
 
     @Flag(help: "Only show.")
     var dryRun = false
-
-    @Flag(help: "Print as JSON.")
-    var json = false
 
     /// The JSON. Its keys are stable.
     struct Outcome: Codable {
@@ -53,9 +44,7 @@ struct GcCommand: ParsableCommand {
     }
 
     func run() throws {
-        let found = try VolumePlace.find(place, volume: volume, passwordFile: passwordFile)
-        try found.requireStore(of: "gc")
-        let name = try OpenVolume.name(found.volume)
+        let (found, name) = try look.stored(place, for: Self.configuration)
         let logger = Logger(label: "apusfs") { _ in SwiftLogNoOpLogHandler() }
         let outcome = try StoreAccess.with(found.source, StoreAccess.Options(), logger: logger) {
             (access) throws(CommandFailure) in
@@ -70,7 +59,7 @@ struct GcCommand: ParsableCommand {
                 throw StoreFailure.describe(error, access.source)
             }
         }
-        Console.print(json ? JSON.text(outcome) : text(outcome))
+        Console.print(look.json ? JSON.text(outcome) : text(outcome))
     }
 
     /// As a mount of its own, which leaves again.

@@ -23,6 +23,11 @@ struct KeysCommand: ParsableCommand {
               password-file = /etc/apusfs/password
             SOURCE and MOUNTPOINT can stand in it as 'source' and 'mountpoint'.
 
+            Every option is also a key of -o, so that fstab can say (with 'make install'
+            done):
+              redis://server/1 /mnt/x apusfs-keys _netdev,nofail,prefix=shop:,write 0 0
+            The 'rw' that mount(8) adds by itself is not 'write'.
+
             Examples:
               apusfs keys redis://server/1 /mnt/keys
               apusfs keys redis://server/1 /mnt/shop --prefix shop: --write --format json
@@ -37,69 +42,50 @@ struct KeysCommand: ParsableCommand {
 
     @OptionGroup(title: "The view") var viewFlags: KeysViewFlags
     @OptionGroup(title: "Changes") var changeFlags: KeysChangeFlags
-    @OptionGroup(title: "The mount") var mountFlags: KeysMountFlags
-    @OptionGroup(title: "The process") var processFlags: KeysProcessFlags
+    @OptionGroup(title: "The mount") var serving: ServingFlags
+    @OptionGroup(title: "The mount") var admission: AdmissionFlags
+    @OptionGroup(title: "The process") var file: KeysFileFlags
+    @OptionGroup(title: "The process") var processFlags: ProcessFlags
 
     func run() throws {
         let (places, settings) = try request()
-        let plan = try MountPlan.make(
-            places: places, settings: settings, environment: Environment.all,
-            workingDirectory: Directories.working)
-        try Mounting.mount(plan)
+        try Mounting.mount(places, settings)
     }
 
-    /// What was asked for. The flags are applied after the configuration file, so they win.
+    /// What was asked for: the configuration file, then `-o`, then the flags, of which each wins over those
+    /// before it.
     func request() throws(CommandFailure) -> (places: [String], settings: MountSettings) {
         var settings = MountSettings()
         settings.keys = KeysSettings()
         var source: String?
         var mountPoint: String?
-        if let path = processFlags.config {
+        if let path = file.config {
             for line in try ConfigurationFile.read(path) {
                 switch line.name {
                 case "source": source = line.value
                 case "mountpoint": mountPoint = line.value
                 default:
-                    try MountOption.applyKeys(
+                    try MountOption.apply(
                         line.name, line.value, word: "\(path):\(line.number): \(line.name)",
                         to: &settings)
                 }
             }
         }
-        let given =
-            viewFlags.given + changeFlags.given + mountFlags.given + processFlags.given
-        for (name, value) in given {
-            try MountOption.applyKeys(name, value, word: "--\(name)", to: &settings)
-        }
-        try Self.check(&settings)
-        return (try merged(source, mountPoint), settings)
+        try processFlags.applyOptions(to: &settings)
+        try MountOption.apply(
+            viewFlags.given + changeFlags.given + serving.given + admission.given
+                + processFlags.given, to: &settings)
+        try settings.completeKeys()
+        return (merged(source, mountPoint), settings)
     }
 
     /// Words of the command line win over the file.
-    private func merged(
-        _ source: String?, _ mountPoint: String?
-    ) throws(CommandFailure) -> [String] {
-        var words = places
-        if words.count == 1, !SourceParser.looksLikeSource(words[0]), let source {
-            words = [source, words[0]]
-        } else if words.count == 1, let mountPoint {
-            words.append(mountPoint)
-        } else if words.isEmpty, let source, let mountPoint {
-            words = [source, mountPoint]
+    private func merged(_ source: String?, _ mountPoint: String?) -> [String] {
+        if places.count == 1, !SourceParser.looksLikeSource(places[0]), let source {
+            return [source, places[0]]
         }
-        guard words.count == 2 else {
-            throw CommandFailure("write: apusfs keys SOURCE MOUNTPOINT", status: .usage)
-        }
-        return words
-    }
-
-    private static func check(_ settings: inout MountSettings) throws(CommandFailure) {
-        guard let keys = settings.keys else { return }
-        if keys.separator == UInt8(ascii: "."), keys.hashes == .fields {
-            throw CommandFailure(
-                "--separator .: a dot divides hash and field; add --hashes directory",
-                status: .usage)
-        }
-        settings.isReadOnly = !keys.isWritable
+        if places.count == 1, let mountPoint { return [places[0], mountPoint] }
+        if places.isEmpty, let source, let mountPoint { return [source, mountPoint] }
+        return places
     }
 }

@@ -1,5 +1,5 @@
 /// The grammar of mount(8) for helpers: `mount.apusfs SOURCE DIR [-sfnvrw] [-N NAMESPACE] [-t TYPE]
-/// [-o OPTIONS]`.
+/// [-o OPTIONS]`, and the same for `mount.apusfs-keys`, where `-o` takes the options of `apusfs keys`.
 ///
 /// Exit statuses are those of mount(8): 1 for wrong usage, 32 for a mount that failed.
 enum MountCall {
@@ -12,10 +12,11 @@ enum MountCall {
         var isFake = false
     }
 
-    static func run(_ arguments: [String]) throws(CommandFailure) {
+    static func run(_ arguments: [String], showsKeys: Bool) throws(CommandFailure) {
         do throws(CommandFailure) {
             let call = try parse(arguments)
             var settings = MountSettings()
+            if showsKeys { settings.keys = KeysSettings() }
             for list in call.options {
                 let unknown = try MountOptionList.apply(
                     list, to: &settings, isSloppy: call.isSloppy)
@@ -23,10 +24,8 @@ enum MountCall {
             }
             // mount(8) and systemd wait for the helper to end.
             settings.isForeground = false
-            let plan = try MountPlan.make(
-                places: call.places, settings: settings, environment: Environment.all,
-                workingDirectory: Directories.working)
-            if !call.isFake { try Mounting.mount(plan) }
+            try settings.completeKeys()
+            try Mounting.mount(call.places, settings, isFake: call.isFake)
         } catch {
             guard error.status == .usage else { throw error }
             throw CommandFailure(error.message, status: .failure)

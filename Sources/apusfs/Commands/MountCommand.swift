@@ -39,19 +39,16 @@ struct MountCommand: ParsableCommand {
     @OptionGroup(title: "The process") var processFlags: ProcessFlags
 
     func run() throws {
-        let plan = try MountPlan.make(
-            places: places, settings: try settings(), environment: Environment.all,
-            workingDirectory: Directories.working)
-        try Mounting.mount(plan)
+        try Mounting.mount(places, try settings())
     }
 
     /// What was asked for. The flags are applied after `-o`, so they win.
     func settings() throws(CommandFailure) -> MountSettings {
         var settings = MountSettings()
-        for list in processFlags.mountOptions { try MountOptionList.apply(list, to: &settings) }
-        let given =
-            volumeFlags.given + speedFlags.given + accessFlags.given + processFlags.given
-        for (name, value) in given { try MountOption.apply(name, value, to: &settings) }
+        try processFlags.applyOptions(to: &settings)
+        try MountOption.apply(
+            volumeFlags.given + speedFlags.given + accessFlags.given + processFlags.given,
+            to: &settings)
         return settings
     }
 }

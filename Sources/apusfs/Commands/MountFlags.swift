@@ -1,17 +1,6 @@
 import ArgumentParser
 
-// The flags of `apusfs mount`. Each one is only carried to the entry of the same name in
-// `MountOption.all`, which checks its value: command line, `-o` and fstab understand the same.
-
-/// A flag that was given: its long name, and its value if it takes one.
-typealias GivenFlag = (name: String, value: String?)
-
-func collect(
-    _ values: [(String, String?)], switches: [(String, Bool)] = []
-) -> [GivenFlag] {
-    values.compactMap { name, value in value.map { (name, $0) } }
-        + switches.compactMap { name, isOn in isOn ? (name, nil) : nil }
-}
+// The flags of `apusfs mount` that concern a volume; `SharedFlags` has the others.
 
 struct VolumeFlags: ParsableArguments {
     @Option(
@@ -38,7 +27,7 @@ struct VolumeFlags: ParsableArguments {
     }
 
     func apply(to settings: inout MountSettings) throws(CommandFailure) {
-        for (name, value) in given { try MountOption.apply(name, value, to: &settings) }
+        try MountOption.apply(given, to: &settings)
     }
 }
 
@@ -48,45 +37,9 @@ struct SpeedFlags: ParsableArguments {
             "Memory for blocks and what is known of files (default: 512 MiB).", valueName: "SIZE"))
     var cacheSize: String?
 
-    @Option(help: ArgumentHelp("Workers that serve requests (default: 8).", valueName: "N"))
-    var threads: String?
+    @OptionGroup var serving: ServingFlags
 
-    @Option(
-        help: ArgumentHelp("Connections to the server for data (default: 4).", valueName: "N"))
-    var connections: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "How long changed blocks wait before they are stored (default: 5s); fsync and close "
-                + "store them at once.", valueName: "TIME"))
-    var flushInterval: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "How long the kernel may believe attributes while changes of "
-                + "other mounts are heard (default: 60s).", valueName: "TIME"))
-    var attrTimeout: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "How long the kernel may believe names while changes of other "
-                + "mounts are heard (default: 60s).", valueName: "TIME"))
-    var entryTimeout: String?
-
-    @Flag(help: "Move data through pipes instead of copying it (slower where data is cached).")
-    var splice = false
-
-    @Flag(name: .customLong("clone-fd"), help: "Give each worker its own /dev/fuse descriptor.")
-    var cloneDescriptor = false
-
-    var given: [GivenFlag] {
-        collect(
-            [
-                ("cache-size", cacheSize), ("threads", threads), ("connections", connections),
-                ("flush-interval", flushInterval), ("attr-timeout", attrTimeout),
-                ("entry-timeout", entryTimeout),
-            ], switches: [("splice", splice), ("clone-fd", cloneDescriptor)])
-    }
+    var given: [GivenFlag] { collect([("cache-size", cacheSize)]) + serving.given }
 }
 
 struct AccessFlags: ParsableArguments {
@@ -102,21 +55,7 @@ struct AccessFlags: ParsableArguments {
     @Flag(help: "Update them at each read.")
     var strictatime = false
 
-    @Flag(
-        help: "Let other users in, under the permissions of the files (default when root mounts).")
-    var allowOther = false
-
-    @Flag(help: "Let nobody in but the user who mounts (default for other users).")
-    var noAllowOther = false
-
-    @Flag(help: "Mount on a directory that is not empty, and hide what it holds.")
-    var nonempty = false
-
-    @Option(
-        help: ArgumentHelp(
-            "How long an operation waits for the server before it fails with EIO (default: 30s).",
-            valueName: "TIME"))
-    var ioTimeout: String?
+    @OptionGroup var admission: AdmissionFlags
 
     @Option(
         help: ArgumentHelp(
@@ -135,49 +74,10 @@ struct AccessFlags: ParsableArguments {
 
     var given: [GivenFlag] {
         collect(
-            [("io-timeout", ioTimeout), ("fsync-replicas", fsyncReplicas)],
+            [("fsync-replicas", fsyncReplicas)],
             switches: [
-                ("strict", strict),
-                ("read-only", readOnly), ("noatime", noatime), ("relatime", relatime),
-                ("strictatime", strictatime), ("allow-other", allowOther),
-                ("no-allow-other", noAllowOther), ("nonempty", nonempty),
-            ])
-    }
-}
-
-struct ProcessFlags: ParsableArguments {
-    @Option(
-        help: ArgumentHelp(
-            "Holds the password in its first line; only its owner may be able to read it.",
-            valueName: "FILE"))
-    var passwordFile: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "Where to log (default: the system's log; standard error with -f). SIGHUP reopens it.",
-            valueName: "FILE"))
-    var logFile: String?
-
-    @Option(help: ArgumentHelp("Gets the number of the process.", valueName: "FILE"))
-    var pidFile: String?
-
-    @Flag(name: .shortAndLong, help: "Stay in the foreground; Ctrl-C unmounts.")
-    var foreground = false
-
-    @Flag(name: .shortAndLong, help: "Log everything.")
-    var debug = false
-
-    @Option(
-        name: .customShort("o"),
-        help: ArgumentHelp(
-            "Options as fstab writes them; those of FUSE are handed on.", valueName: "OPT[,OPT...]")
-    )
-    var mountOptions: [String] = []
-
-    var given: [GivenFlag] {
-        collect(
-            [
-                ("password-file", passwordFile), ("log-file", logFile), ("pid-file", pidFile),
-            ], switches: [("foreground", foreground), ("debug", debug)])
+                ("strict", strict), ("read-only", readOnly), ("noatime", noatime),
+                ("relatime", relatime), ("strictatime", strictatime),
+            ]) + admission.given
     }
 }

@@ -22,22 +22,12 @@ struct StatusCommand: ParsableCommand {
             "Where the volume is stored, or mounted.", valueName: "SOURCE|MOUNTPOINT"))
     var place: String?
 
-    @Option(
-        name: [.long, .customLong("prefix")],
-        help: ArgumentHelp("Which volume of the source (default: apusfs).", valueName: "NAME"))
-    var volume: String?
-
-    @Option(help: ArgumentHelp("Holds the password in its first line.", valueName: "FILE"))
-    var passwordFile: String?
-
-    @Flag(help: "Print as JSON.")
-    var json = false
+    @OptionGroup var look: LookFlags
 
     func run() throws {
         guard let place else { return try listMounts() }
-        let found = try VolumePlace.find(place, volume: volume, passwordFile: passwordFile)
-        let report = try Self.report(of: found)
-        Console.print(json ? JSON.text(report) : report.text)
+        let report = try Self.report(of: try look.find(place))
+        Console.print(look.json ? JSON.text(report) : report.text)
     }
 
     private static func report(of found: VolumePlace) throws(CommandFailure) -> VolumeReport {
@@ -74,7 +64,7 @@ struct StatusCommand: ParsableCommand {
                     volume: record?.showsKeys == true ? nil : record?.volume,
                     view: record?.showsKeys == true ? "keys" : nil, process: process?.id))
         }
-        if json { return Console.print(JSON.text(lines)) }
+        if look.json { return Console.print(JSON.text(lines)) }
         for line in lines { Console.print(line.text) }
         if lines.isEmpty { Console.print("nothing is mounted") }
     }

@@ -18,6 +18,9 @@ struct MountPlan: Equatable, Sendable, Codable {
         workingDirectory: String
     ) throws(CommandFailure) -> MountPlan {
         let (text, mountPoint) = try split(places)
+        if settings.keys != nil, text == nil {
+            throw CommandFailure("write: apusfs keys SOURCE MOUNTPOINT", status: .usage)
+        }
         let source: Source
         if let text {
             source = try SourceParser.parse(text)

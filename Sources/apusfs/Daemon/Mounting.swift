@@ -6,8 +6,18 @@ import Primitives
 /// The three ways into a mount: from the command line, in the foreground, and as the process behind a
 /// mount in the background.
 enum Mounting {
-    /// Returns when the mount answers or, for a mount in the foreground, when it has ended.
-    static func mount(_ plan: MountPlan) throws(CommandFailure) {
+    /// Returns when the mount answers or, for a mount in the foreground, when it has ended. With `isFake`
+    /// everything is checked and nothing mounted.
+    static func mount(
+        _ places: [String], _ settings: MountSettings, isFake: Bool = false
+    ) throws(CommandFailure) {
+        let plan = try MountPlan.make(
+            places: places, settings: settings, environment: Environment.all,
+            workingDirectory: Directories.working)
+        if !isFake { try mount(plan) }
+    }
+
+    private static func mount(_ plan: MountPlan) throws(CommandFailure) {
         do throws(CommandFailure) {
             if plan.settings.isForeground {
                 try serveInForeground(plan)

@@ -89,17 +89,4 @@ extension MountOption {
     private static func usage(_ message: String) -> CommandFailure {
         CommandFailure(message, status: .usage)
     }
-
-    /// Applies a flag of `apusfs keys`, or a line of its configuration file.
-    static func applyKeys(
-        _ name: String, _ value: String?, word: String, to settings: inout MountSettings
-    ) throws(CommandFailure) {
-        guard let option = keys.first(where: { $0.name == name || $0.aliases.contains(name) })
-        else {
-            let near = Spelling.nearest(to: name, among: keys.map(\.name))
-            throw usage(
-                "\(word): unknown option" + (near.map { "; did you mean '\($0)'?" } ?? ""))
-        }
-        try MountOptionList.apply(option, value: value, word: word, to: &settings)
-    }
 }

@@ -21,6 +21,15 @@ struct KeysSettings: Equatable, Sendable, Codable {
 
     static let depthRange = 0...1_000
 
+    /// Refuses what contradicts itself.
+    func check() throws(CommandFailure) {
+        guard separator != UInt8(ascii: ".") || hashes != .fields else {
+            throw CommandFailure(
+                "--separator .: a dot divides hash and field; add --hashes directory",
+                status: .usage)
+        }
+    }
+
     func options(_ settings: MountSettings, isReadOnly: Bool) -> KeyspaceOptions {
         var options = KeyspaceOptions()
         options.separator = separator
@@ -40,5 +49,14 @@ struct KeysSettings: Equatable, Sendable, Codable {
         options.userID = settings.ownerID
         options.groupID = settings.ownerGroupID
         return options
+    }
+}
+
+extension MountSettings {
+    /// All options were applied: a view of keys is checked, and writable only when that was said.
+    mutating func completeKeys() throws(CommandFailure) {
+        guard let keys else { return }
+        try keys.check()
+        isReadOnly = !keys.isWritable
     }
 }

@@ -32,20 +32,37 @@ struct MountOption: Sendable {
 
     static let all: [MountOption] = volumeOptions + speedOptions + accessOptions + processOptions
 
-    /// Finds an option by a key of `-o`.
-    static func named(_ key: String) -> MountOption? {
-        let wanted = key.replacing("_", with: "-")
-        return all.first { $0.name == wanted || $0.aliases.contains(wanted) }
+    /// What these settings understand: those of a volume, or of a view of keys.
+    static func all(for settings: MountSettings) -> [MountOption] {
+        settings.keys == nil ? all : keys
     }
 
-    /// Applies a flag of the command line, which is in the table.
+    /// Finds an option by a key of `-o`.
+    static func named(_ key: String, among options: [MountOption] = all) -> MountOption? {
+        let wanted = key.replacing("_", with: "-")
+        return options.first { $0.name == wanted || $0.aliases.contains(wanted) }
+    }
+
+    /// Applies an option; `word` says where it stands, for what may be wrong with it.
     static func apply(
-        _ name: String, _ value: String?, to settings: inout MountSettings
+        _ name: String, _ value: String?, word: String, to settings: inout MountSettings
     ) throws(CommandFailure) {
-        guard let option = named(name) else {
-            preconditionFailure("--\(name) is not in the table of mount options")
+        let options = all(for: settings)
+        guard let option = named(name, among: options) else {
+            let near = Spelling.nearest(to: name, among: options.map(\.name))
+            throw usage(
+                "\(word): unknown option" + (near.map { "; did you mean '\($0)'?" } ?? ""))
         }
-        try MountOptionList.apply(option, value: value, word: "--\(name)", to: &settings)
+        try MountOptionList.apply(option, value: value, word: word, to: &settings)
+    }
+
+    /// Applies flags of the command line.
+    static func apply(
+        _ flags: [GivenFlag], to settings: inout MountSettings
+    ) throws(CommandFailure) {
+        for (name, value) in flags {
+            try apply(name, value, word: "--\(name)", to: &settings)
+        }
     }
 
     // MARK: The table

@@ -28,11 +28,12 @@ enum MountOptionList {
         _ text: String, to settings: inout MountSettings, isSloppy: Bool = false
     ) throws(CommandFailure) -> [String] {
         var skipped: [String] = []
+        let options = MountOption.all(for: settings)
         for word in words(of: text) {
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let key = String(parts[0]).replacing("_", with: "-")
             let value = parts.count == 2 ? String(parts[1]) : nil
-            if let option = MountOption.named(key) {
+            if let option = MountOption.named(key, among: options) {
                 try apply(option, value: value, word: "-o \(parts[0])", to: &settings)
             } else if handedOn.contains(key) && value == nil
                 || handedOnWithValue.contains(key) && value != nil
@@ -40,14 +41,15 @@ enum MountOptionList {
                 // libfuse writes its own options with an underscore.
                 let name = key.replacing("-", with: "_")
                 settings.fuseOptions.append(value.map { "\(name)=\($0)" } ?? name)
-            } else if key == "rw" {
+            } else if key == "rw", settings.keys == nil {
+                // mount(8) says it unasked: the data of others takes a `write`.
                 settings.isReadOnly = false
             } else if ignored.contains(key) || key.hasPrefix("x-") {
                 continue
             } else if isSloppy {
                 skipped.append(String(parts[0]))
             } else {
-                throw unknown(String(parts[0]))
+                throw unknown(String(parts[0]), settings)
             }
         }
         return skipped
@@ -94,13 +96,15 @@ enum MountOptionList {
         return words.filter { !$0.isEmpty }
     }
 
-    private static func unknown(_ key: String) -> CommandFailure {
+    private static func unknown(_ key: String, _ settings: MountSettings) -> CommandFailure {
         let known =
-            MountOption.all.flatMap { [$0.name] + $0.aliases } + handedOn + handedOnWithValue
-            + ignored
+            MountOption.all(for: settings).flatMap { [$0.name] + $0.aliases } + handedOn
+            + handedOnWithValue + ignored
+        let command = settings.keys == nil ? "mount" : "keys"
         guard let near = Spelling.nearest(to: key.replacing("_", with: "-"), among: known) else {
             return CommandFailure(
-                "-o \(key): unknown mount option; 'apusfs mount --help' lists them", status: .usage)
+                "-o \(key): unknown mount option; 'apusfs \(command) --help' lists them",
+                status: .usage)
         }
         return CommandFailure(
             "-o \(key): unknown mount option; did you mean '\(near)'?", status: .usage)

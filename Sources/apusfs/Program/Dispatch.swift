@@ -5,13 +5,15 @@ import ArgumentParser
 enum Dispatch {
     /// mount(8) looks for these under /sbin.
     static let helperNames = ["mount.apusfs", "mount.fuse.apusfs"]
+    /// The same for the keys of a database.
+    static let keysHelperNames = ["mount.apusfs-keys", "mount.fuse.apusfs-keys"]
 
     static func run(_ arguments: [String]) -> Int32 {
         let name = arguments.first?.split(separator: "/").last.map { String($0) } ?? ""
         let rest = Array(arguments.dropFirst())
         do {
-            if helperNames.contains(name) {
-                try MountCall.run(rest)
+            if (helperNames + keysHelperNames).contains(name) {
+                try MountCall.run(rest, showsKeys: keysHelperNames.contains(name))
             } else {
                 var command = try RootCommand.command(rest)
                 try command.run()

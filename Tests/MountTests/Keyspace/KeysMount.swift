@@ -9,11 +9,16 @@ final class KeysMount {
     let server: RedisServer
     let directory: String
     private let flags: [String]
+    /// `user:password`, where the server wants them.
+    private let credentials: String?
     private let watchdog: Watchdog
 
-    init(_ server: RedisServer, flags: [String], limitSeconds: Int) throws {
+    init(
+        _ server: RedisServer, flags: [String], credentials: String? = nil, limitSeconds: Int
+    ) throws {
         self.server = server
         self.flags = flags
+        self.credentials = credentials
         directory = try Workspace.shared.get().makeDirectory()
         path = directory + "/mnt"
         watchdog = Watchdog(pidPath: directory + "/pid")
@@ -22,8 +27,10 @@ final class KeysMount {
         watchdog.start(limitSeconds: limitSeconds)
     }
 
+    var source: String { "unix://" + (credentials.map { $0 + "@" } ?? "") + server.path }
+
     func words(_ more: [String] = []) -> [String] {
-        ["keys", "unix://" + server.path, path, "--pid-file", directory + "/pid"]
+        ["keys", source, path, "--pid-file", directory + "/pid"]
             + ["--log-file", directory + "/log"] + flags + more
     }
 
@@ -91,6 +98,13 @@ final class KeysMount {
         }
     }
 
+    /// Bytes that the server has sent since CONFIG RESETSTAT, this question's answer not included.
+    func sentBytes() throws -> Int? {
+        try cli("INFO", "stats").split(whereSeparator: \.isNewline)
+            .first { $0.hasPrefix("total_net_output_bytes:") }
+            .flatMap { Int($0.split(separator: ":")[1]) }
+    }
+
     /// How often commands were called since CONFIG RESETSTAT, those of scripts included.
     func commandCalls() throws -> [String: Int] {
         let lines = try cli("INFO", "commandstats").split(whereSeparator: \.isNewline)
@@ -107,12 +121,14 @@ final class KeysMount {
 /// Runs `body` with the keys of a server mounted, then unmounts as a user does.
 @discardableResult
 func withKeys<Result>(
-    _ server: RedisServer? = nil, flags: [String] = ["--write"], limitSeconds: Int = 240,
-    prepare: (RedisServer) throws -> Void = { _ in }, _ body: (KeysMount) throws -> Result
+    _ server: RedisServer? = nil, flags: [String] = ["--write"], credentials: String? = nil,
+    limitSeconds: Int = 240, prepare: (RedisServer) throws -> Void = { _ in },
+    _ body: (KeysMount) throws -> Result
 ) throws -> Result {
     let server = try server ?? RedisServer()
     try prepare(server)
-    let mount = try KeysMount(server, flags: flags, limitSeconds: limitSeconds)
+    let mount = try KeysMount(
+        server, flags: flags, credentials: credentials, limitSeconds: limitSeconds)
     defer { mount.cleanUp() }
     do {
         let result = try body(mount)

@@ -65,9 +65,7 @@ extension MountTests {
                 let calls = try view.commandCalls()
                 #expect(calls["setrange"] == 1 && calls["set"] == nil && calls["get"] == nil)
                 // A few pages and the first 64 KiB, not the value.
-                let sent = try view.cli("INFO", "stats").split(whereSeparator: \.isNewline)
-                    .first { $0.hasPrefix("total_net_output_bytes:") }
-                    .flatMap { Int($0.split(separator: ":")[1]) }
+                let sent = try view.sentBytes()
                 #expect(sent.map { $0 < 2_000_000 } == true, "\(sent ?? -1) bytes left the server")
                 try view.shell("truncate -s 10 large; truncate -s 20 large; truncate -s 5 none")
                 #expect(try view.cli("STRLEN", "large") == "20")
