@@ -7,6 +7,9 @@ import Primitives
 /// way, other than by going through all of them. So that is done once, page by page, and what was seen is kept
 /// as one number for each directory; keys that are made later add theirs.
 ///
+/// While changes are announced the keys themselves are kept too, as far as they find room (`KnownKeys`): then
+/// a directory is listed, and found to be empty, without going through all keys again.
+///
 /// A directory whose last key is gone is known for some time longer: whoever lists it and finds nothing
 /// says so.
 /// Directories that were made here are there until somebody removes them.
@@ -29,6 +32,8 @@ final class DirectoryIndex: Sendable {
     private let naming: KeyspaceNaming
     private let store: KeyStore
     private let limit: Int
+    private let keyBytes: Int
+    private let keys = KnownKeys()
     private let refreshMilliseconds: Int
     private let logger: Logger
     /// Rank: a leaf, but for threads that wait for the end of a build.
@@ -39,6 +44,7 @@ final class DirectoryIndex: Sendable {
         self.store = store
         self.logger = logger
         limit = options.indexLimit
+        keyBytes = options.keyBytes
         refreshMilliseconds = options.refreshMilliseconds
         state = Monitor(State(numbers: FingerprintSet(limit: options.indexLimit)))
     }
@@ -48,7 +54,7 @@ final class DirectoryIndex: Sendable {
 
     func setLive(_ isLive: Bool) {
         live.withLock { $0 = isLive }
-        state.withLock { $0.isDoubtful = true }
+        doubt()
     }
 
     // MARK: Directories that were made here
@@ -77,10 +83,16 @@ final class DirectoryIndex: Sendable {
 
     // MARK: Directories of keys
 
-    /// A key is there.
+    /// A key is there, or was, or will be: something happens to it.
     func note(_ key: Bytes) {
+        keys.note(key)
+        noteDirectory(key)
+    }
+
+    /// A directory, or key, is there: so are the directories above it.
+    func noteDirectory(_ prefix: Bytes) {
         state.withLock { state in
-            naming.forEachDirectory(of: key) { number in
+            naming.forEachDirectory(of: prefix) { number, _ in
                 _ = state.numbers.insert(number)
                 _ = state.next?.insert(number)
             }
@@ -94,7 +106,10 @@ final class DirectoryIndex: Sendable {
     }
 
     /// What is known is not to be believed: the next question goes through all keys again.
-    func doubt() { state.withLock { $0.isDoubtful = true } }
+    func doubt() {
+        keys.forgetAll()
+        state.withLock { $0.isDoubtful = true }
+    }
 
     /// Whether keys begin with `prefix`, as far as is known without asking.
     func knows(_ prefix: Bytes) -> Bool {
@@ -104,17 +119,39 @@ final class DirectoryIndex: Sendable {
 
     /// Whether keys begin with `prefix`. Goes through all keys when that is not known.
     func contains(_ prefix: Bytes) throws(Errno) -> Bool {
-        if knows(prefix) { return true }
+        if knows(prefix) { return try confirm(prefix) }
         try refresh()
-        if knows(prefix) { return true }
+        if knows(prefix) { return try confirm(prefix) }
         guard state.withLock({ $0.numbers.isOverfull }) else { return false }
         return try firstKey(beginningWith: prefix) != nil
     }
 
+    /// Whether keys that are known to have begun with `prefix` still do; true when that takes all keys to say.
+    private func confirm(_ prefix: Bytes) throws(Errno) -> Bool {
+        guard live.withLock({ $0 }), let known = keys.snapshot else { return true }
+        if try firstKey(of: known, beginningWith: prefix) != nil { return true }
+        forget(prefix)
+        return false
+    }
+
+    private func firstKey(
+        of known: KnownKeys.Snapshot, beginningWith prefix: Bytes
+    ) throws(Errno) -> Bytes? {
+        if let found = known.tree.firstKey(below: prefix, without: known.changed) { return found }
+        return try store.existing(known.changed(below: prefix)).first
+    }
+
+    /// What is known of all keys; `nil` when they have to be gone through for each question. Goes through
+    /// them once when that helps.
+    func knownKeys() throws(Errno) -> KnownKeys.Snapshot? {
+        try refresh(forKeys: true)
+        return live.withLock { $0 } ? keys.snapshot : nil
+    }
+
     /// Returns when what is known is complete and recent.
-    func refresh() throws(Errno) {
+    func refresh(forKeys wantsKeys: Bool = false) throws(Errno) {
         while true {
-            switch begin() {
+            switch begin(forKeys: wantsKeys) {
             case .nothing: return
             case .build: return try build()
             case .wait(let builds):
@@ -133,12 +170,14 @@ final class DirectoryIndex: Sendable {
         case wait(builds: Int)
     }
 
-    private func begin() -> Work {
+    private func begin(forKeys wantsKeys: Bool) -> Work {
         let isLive = live.withLock { $0 }
+        let isWornOut = wantsKeys && keys.isWornOut
         return state.withLock { state in
             if state.next != nil { return .wait(builds: state.builds) }
-            let isRecent =
-                isLive || !state.completed.advanced(byMilliseconds: refreshMilliseconds).hasPassed
+            let isOld = state.completed.advanced(byMilliseconds: refreshMilliseconds).hasPassed
+            // Where keys change all the time they are not gone through for that alone each time.
+            let isRecent = isLive && !isWornOut || !isOld
             if state.isComplete, !state.isDoubtful, isRecent { return .nothing }
             state.isDoubtful = false
             state.next = FingerprintSet(limit: limit)
@@ -147,20 +186,27 @@ final class DirectoryIndex: Sendable {
     }
 
     private func build() throws(Errno) {
+        keys.begin()
+        var tree = live.withLock { $0 } ? KeyTree(naming: naming, limitBytes: keyBytes) : nil
         let failure: Errno?
         do throws(Errno) {
             try forEachKey(beginningWith: naming.rootPrefix) { keys in
                 state.withLock { state in
                     for key in keys {
-                        naming.forEachDirectory(of: key) { _ = state.next?.insert($0) }
+                        naming.forEachDirectory(of: key) { number, _ in
+                            _ = state.next?.insert(number)
+                        }
                     }
                 }
+                for key in keys { tree?.add(key) }
                 return true
             }
             failure = nil
         } catch {
             failure = error
+            tree = nil
         }
+        keys.end(tree)
         let isOverfull = state.change { state in
             state.builds += 1
             state.failure = failure
@@ -203,8 +249,9 @@ final class DirectoryIndex: Sendable {
         } while cursor != 0
     }
 
-    /// Any key that begins so.
+    /// Any key that begins so. Goes through all keys when they are not known.
     func firstKey(beginningWith prefix: Bytes) throws(Errno) -> Bytes? {
+        if let known = try knownKeys() { return try firstKey(of: known, beginningWith: prefix) }
         var found: Bytes?
         try forEachKey(beginningWith: prefix) { keys in
             found = keys.first

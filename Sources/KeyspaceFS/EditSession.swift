@@ -14,6 +14,8 @@ final class EditSession: Sendable {
         let watched: WatchedValue
         /// All of what is stored, where that is known: to tell a change from a touch.
         var stored: Bytes?
+        /// The same for what is too large to be kept, by its digest.
+        var storedDigest: Bytes?
         var hasBegun = false
         /// Somebody else's change was found; the edit cannot be stored any more.
         var isConflicted = false
@@ -53,7 +55,7 @@ final class EditSession: Sendable {
                 let seen = try state.watched.watch()
                 guard seen.exists else { throw seen.type == nil ? .noEntry : .accessDenied }
                 state.edit = PendingEdit(storedLength: seen.length)
-                state.stored = seen.contents
+                noteStored(seen, &state)
                 state.hasBegun = true
             }
             if truncating { change(&state) { $0.truncate(to: 0) } }
@@ -171,12 +173,17 @@ final class EditSession: Sendable {
     private func didStore(_ contents: Bytes?, _ state: inout State) {
         state.edit.didStore()
         state.stored = contents
+        state.storedDigest = state.watched.digest
         state.dirtySince = nil
     }
 
+    private func noteStored(_ seen: WatchedValue.Seen, _ state: inout State) {
+        state.stored = seen.contents
+        state.storedDigest = seen.digest
+    }
+
     private func isUnchanged(_ seen: WatchedValue.Seen, _ state: State) -> Bool {
-        guard let stored = state.stored else { return false }
-        return seen.exists && seen.contents == stored
+        seen.isSame(contents: state.stored, digest: state.storedDigest)
     }
 
     /// All bytes as they are to be stored, where no look at the server is needed for that and they are worth
@@ -242,7 +249,7 @@ final class EditSession: Sendable {
                 "stored beside what somebody else has stored while the value was edited",
                 metadata: Self.metadata(state.place).merging(Self.metadata(side, "beside")) { $1 })
             state.edit = PendingEdit(storedLength: seen.length)
-            state.stored = seen.contents
+            noteStored(seen, &state)
             state.dirtySince = nil
             return false
         }
@@ -266,7 +273,7 @@ final class EditSession: Sendable {
                 metadata: Self.metadata(state.place))
             throw .stale
         }
-        state.stored = seen.contents
+        noteStored(seen, &state)
     }
 
     /// Names for what is stored beside something else.
@@ -338,7 +345,7 @@ final class EditSession: Sendable {
             guard state.hasBegun else { return }
             let seen = try state.watched.watch()
             state.edit = PendingEdit(storedLength: seen.length)
-            state.stored = seen.contents
+            noteStored(seen, &state)
         }
     }
 

@@ -3,11 +3,15 @@ import KeyValue
 import Primitives
 import Redis
 
-/// Produces the entries of a directory, page by page, with SCAN. Used by one thread at a time.
+/// Produces the entries of a directory, page by page: from the keys that are known, where they are, else with
+/// SCAN. Used by one thread at a time.
 final class KeyListing {
     private enum Stage {
         case made
         case scan(cursor: UInt64)
+        /// What is known, then what was changed since.
+        case known(KnownKeys.Snapshot, KeyTree.Position)
+        case changed(ArraySlice<Bytes>)
         case done
     }
 
@@ -44,11 +48,21 @@ final class KeyListing {
         case .made:
             stage = .scan(cursor: 0)
             // Names depend on which directories there are.
-            if case .directory = place { try fileSystem.index.refresh() }
+            if case .directory(let directory) = place,
+                let known = try fileSystem.index.knownKeys()
+            {
+                stage = .known(known, known.tree.beginning(of: directory.prefix))
+            }
             return madeEntries()
         case .scan(let cursor):
             if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
             return try scan(cursor)
+        case .known(let known, let position):
+            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
+            return try entries(of: known, from: position)
+        case .changed(let keys):
+            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
+            return try entries(ofChanged: keys)
         case .done:
             if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
             forgetIfEmpty()
@@ -117,8 +131,13 @@ final class KeyListing {
         let page = try store.scan(cursor, matching: fileSystem.index.pattern(for: prefix))
         stage = page.next == 0 ? .done : .scan(cursor: page.next)
         let keys = page.items.filter { $0.starts(with: prefix) && naming.shows($0) }
-        hasSeenKeys = hasSeenKeys || !keys.isEmpty
-        var entries: [ListedEntry] = []
+        return try entries(ofExisting: keys, in: prefix)
+    }
+
+    /// As keys of the directory, or as directories in it.
+    private func entries(
+        ofExisting keys: [Bytes], in prefix: Bytes
+    ) throws(Errno) -> [ListedEntry] {
         var below: Set<DirectoryPlace> = []
         var here: [Bytes] = []
         for key in keys {
@@ -127,13 +146,51 @@ final class KeyListing {
             case .below(let directory): below.insert(directory)
             }
         }
-        for directory in below {
-            fileSystem.index.note(directory.prefix)
-            if let entry = entry(naming.name(of: directory, in: prefix), .directory(directory)) {
-                entries.append(entry)
-            }
+        for directory in below { fileSystem.index.noteDirectory(directory.prefix) }
+        return try entries(here, below.map(\.prefix), in: prefix)
+    }
+
+    private func entries(
+        _ here: [Bytes], _ below: [Bytes], in prefix: Bytes
+    ) throws(Errno) -> [ListedEntry] {
+        hasSeenKeys = hasSeenKeys || !here.isEmpty || !below.isEmpty
+        let directories = below.compactMap { prefixBelow in
+            let directory = DirectoryPlace(prefix: prefixBelow)
+            return entry(naming.name(of: directory, in: prefix), .directory(directory))
         }
-        return entries + (try self.entries(for: here, in: prefix))
+        return directories + (try entries(for: here, in: prefix))
+    }
+
+    // MARK: Keys that are known
+
+    private static let pageRecords = 1_000
+
+    private func entries(
+        of known: KnownKeys.Snapshot, from position: KeyTree.Position
+    ) throws(Errno) -> [ListedEntry] {
+        guard case .directory(let directory) = place else { return [] }
+        let prefix = directory.prefix
+        let page = known.tree.page(of: prefix, from: position, count: Self.pageRecords)
+        if let next = page.next {
+            stage = .known(known, next)
+        } else {
+            stage = .changed(known.changed(below: prefix)[...])
+        }
+        let here = page.keys.filter { !known.changed.contains($0) }
+        // Where only changed keys are left, they are asked for below.
+        let below = page.directories.filter { below in
+            known.tree.firstKey(below: below, without: known.changed) != nil
+        }
+        return try entries(here, below, in: prefix)
+    }
+
+    /// Keys of which nothing is known but that something happened to them.
+    private func entries(ofChanged keys: ArraySlice<Bytes>) throws(Errno) -> [ListedEntry] {
+        let some = keys.prefix(Self.pageRecords)
+        let rest = keys.dropFirst(some.count)
+        stage = rest.isEmpty ? .done : .changed(rest)
+        guard case .directory(let directory) = place else { return [] }
+        return try entries(ofExisting: try store.existing(Array(some)), in: directory.prefix)
     }
 
     /// Keys that show by themselves. Their types are asked for, and whether a field has the name of one that

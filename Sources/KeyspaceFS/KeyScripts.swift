@@ -78,6 +78,16 @@ enum KeyScripts {
         return 1
         """.utf8)
 
+    /// What tells a string that is neither small nor large from another one. KEYS[1] a key; ARGV: more bytes
+    /// than it has to have, most bytes. Answer: SHA-1, or null for what has another length or type.
+    static let digest = Bytes(
+        """
+        if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return false end
+        local length = redis.call('STRLEN', KEYS[1])
+        if length <= tonumber(ARGV[1]) or length > tonumber(ARGV[2]) then return false end
+        return redis.sha1hex(redis.call('GET', KEYS[1]))
+        """.utf8)
+
     static func call(_ script: Bytes, keys: [Bytes], _ arguments: [Bytes]) -> [Bytes] {
         [script, Bytes("\(keys.count)".utf8)] + keys + arguments
     }

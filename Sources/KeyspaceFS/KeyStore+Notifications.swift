@@ -3,9 +3,9 @@ import Primitives
 import Redis
 
 extension KeyStore {
-    /// Whether the server sends keyspace notifications, as far as it lets us know: one that does not let us
-    /// look may send them.
-    var sendsNotifications: Bool {
+    /// Whether the server announces every change of a key by keyspace notifications; `nil` when it does not
+    /// let us look.
+    var sendsNotifications: Bool? {
         do throws(Errno) {
             let words = try texts(
                 try checked(
@@ -16,9 +16,13 @@ extension KeyStore {
                         ]
                     )[0]))
             guard words.count == 2 else { return false }
-            return words[1].contains(UInt8(ascii: "K"))
+            let classes = Set(words[1])
+            // K: by key. A is all of: generic, strings, lists, sets, hashes, sorted sets, expired and
+            // evicted keys, streams.
+            return classes.isSuperset(of: "K".utf8)
+                && (classes.isSuperset(of: "A".utf8) || classes.isSuperset(of: "g$lshzxet".utf8))
         } catch {
-            return error == .accessDenied
+            return error == .accessDenied ? nil : false
         }
     }
 }

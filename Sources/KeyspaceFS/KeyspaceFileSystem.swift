@@ -37,7 +37,7 @@ public final class KeyspaceFileSystem: FileSystemOperations {
     let directories = HandleTable<OpenKeyDirectory>()
     let remembered = RememberedAttributes()
     let tunnel = ExpiryTunnel()
-    let own = OwnChanges()
+    let own: OwnChanges
     let textSizes = TextSizes()
     /// Values that are open for writing. Rank: above one inode, held for no call.
     let edits = Locked<[Place: OpenEdit]>([:])
@@ -68,6 +68,11 @@ public final class KeyspaceFileSystem: FileSystemOperations {
         inodes = KeyInodeTable(root: naming.root)
         index = DirectoryIndex(naming: naming, store: store, options: options, logger: logger)
         sessions = SessionPool(store: store)
+        // What is known of a key is doubted before the announcement of the server comes back.
+        own = OwnChanges { [index, textSizes] key in
+            index.note(key)
+            textSizes.forget(key)
+        }
     }
 
     public var negativeEntryTimeoutSeconds: Double { 0 }

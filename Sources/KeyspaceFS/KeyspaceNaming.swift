@@ -246,17 +246,18 @@ struct KeyspaceNaming: Sendable {
         return Bytes(key[..<end])
     }
 
-    /// Calls `body` with the fingerprint of the prefix of each directory that the key lies in, but the root.
-    func forEachDirectory(of key: Bytes, _ body: (UInt64) -> Void) {
+    /// Calls `body` with the fingerprint and the length of the prefix of each directory that the key lies in,
+    /// but the root, from there down.
+    func forEachDirectory(of key: Bytes, _ body: (_ number: UInt64, _ length: Int) -> Void) {
         guard key.count > rootPrefix.count else { return }
         var hash = Fingerprint()
         hash.add(rootPrefix)
         var level = 0
-        for byte in key[rootPrefix.count...] where level < depth {
-            hash.add(byte)
-            if byte == separator {
+        for index in rootPrefix.count..<key.count where level < depth {
+            hash.add(key[index])
+            if key[index] == separator {
                 level += 1
-                body(hash.value)
+                body(hash.value, index + 1)
             }
         }
     }

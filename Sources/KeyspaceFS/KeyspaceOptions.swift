@@ -65,6 +65,8 @@ public struct KeyspaceOptions: Sendable, Equatable {
     public var inodeLimit = 100_000
     /// Directories that are known by a number of 8 bytes each.
     public var indexLimit = 8 << 20
+    /// Bytes in which all keys are kept, when they fit, while changes are announced.
+    public var keyBytes = 64 << 20
     /// Entries by which one listing knows what it has shown, 8 bytes each.
     public var listingLimit = 8 << 20
     /// Bytes of one file that are changed and not yet stored.

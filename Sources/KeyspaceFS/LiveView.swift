@@ -78,7 +78,12 @@ final class LiveView: Sendable {
             case .none: []
             }
         for way in ways {
-            if way == .notifications, !fileSystem.store.sendsNotifications { continue }
+            // Where that cannot be known, whoever has asked for them knows.
+            if way == .notifications,
+                !(fileSystem.store.sendsNotifications ?? (ways == [.notifications]))
+            {
+                continue
+            }
             do throws(StoreError) {
                 let subscription = try fileSystem.store.redis.watchKeys(
                     prefix: fileSystem.naming.rootPrefix, by: way

@@ -6,10 +6,16 @@ final class OwnChanges: Sendable {
     static let milliseconds = 1_000
     private static let maximumKept = 4_096
 
+    /// Told of each, before it is carried out.
+    private let hear: @Sendable (Bytes) -> Void
     /// Rank: a leaf.
     private let changed = Locked<[Bytes: Deadline]>([:])
 
+    init(_ hear: @escaping @Sendable (Bytes) -> Void) { self.hear = hear }
+
+    /// A key is about to be changed here.
     func note(_ key: Bytes) {
+        hear(key)
         changed.withLock { changed in
             if changed.count >= Self.maximumKept {
                 changed = changed.filter { !$0.value.hasPassed }

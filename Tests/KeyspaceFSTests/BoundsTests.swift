@@ -30,6 +30,26 @@ import Testing
         try file.close()
     }
 
+    @Test func `more keys than are kept are listed all the same`() throws {
+        let view = try ServedView(
+            prepare: { server in
+                let script = """
+                    for i = 1, 20 do
+                      for j = 1, 30 do redis.call('SET', 'd' .. i .. ':' .. j .. ':k', j) end
+                    end
+                    """
+                try Self.fill(server, script)
+            }
+        ) { options in
+            options.keyBytes = 1_000
+            options.isReadOnly = false
+        }
+        #expect(try view.shell("find . -type f | wc -l | tr -d ' \\n'") == "600")
+        try view.shell("rm -r d7; ! rmdir d8/8; mkdir new; rmdir new")
+        #expect(try view.shell("find . -type f | wc -l | tr -d ' \\n'") == "570")
+        #expect(try view.redis.cli("DBSIZE") == "570")
+    }
+
     @Test func `more directories than are kept are found all the same`() throws {
         let view = try ServedView(
             prepare: { server in

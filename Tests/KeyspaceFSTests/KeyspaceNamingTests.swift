@@ -68,7 +68,12 @@ import Testing
     @Test func `directories of a key are those of its parts`() {
         let naming = naming { $0.prefix = bytes("v:") }
         var numbers: [UInt64] = []
-        naming.forEachDirectory(of: bytes("v:a:b:c")) { numbers.append($0) }
+        var lengths: [Int] = []
+        naming.forEachDirectory(of: bytes("v:a:b:c")) { number, length in
+            numbers.append(number)
+            lengths.append(length)
+        }
+        #expect(lengths == [4, 6])
         #expect(numbers == [Fingerprint.of(bytes("v:a:")), Fingerprint.of(bytes("v:a:b:"))])
         #expect(naming.home(of: bytes("v:a:b:c")) == bytes("v:a:b:"))
         #expect(

@@ -75,6 +75,64 @@ extension MountTests {
             }
         }
 
+        @Test func `a tree of many directories is gone through once`() throws {
+            try withKeys(
+                prepare: { server in
+                    let script = """
+                        for i = 1, 300 do
+                          for j = 1, 5 do redis.call('SET', 'd' .. i .. ':e:k' .. j, j) end
+                        end
+                        """
+                    try server.cli("EVAL", script, "0")
+                }
+            ) { (view) throws in
+                try view.cli("CONFIG", "RESETSTAT")
+                #expect(try view.shell("find . -type f | wc -l").filter(\.isNumber) == "1500")
+                #expect(try view.shell("cat d*/e/* | wc -c").filter(\.isNumber) == "1500")
+                try view.shell(
+                    "rm -r d1 d2 d3; ! rmdir d4/e; mkdir n; rmdir n; rm d5/e/*; rmdir d5/e d5")
+                #expect(try view.shell("ls | wc -l").filter(\.isNumber) == "296")
+                #expect(try view.cli("DBSIZE") == "1480")
+                let scans = try view.commandCalls()["scan"] ?? 0
+                // Once before changes are announced and once after, two pages each.
+                #expect(scans <= 4, "\(scans) calls of SCAN")
+            }
+        }
+
+        @Test func `what is listed is what is there, whoever makes and removes it`() throws {
+            try withKeys(flags: ["--write", "--attr-timeout", "1h", "--entry-timeout", "1h"]) {
+                (view) throws in
+                let seed = Scale.seed
+                var random = SeededRandom(seed: seed)
+                let names = [
+                    "a", "b", "a:x", "a:y", "a:x:1", "a:x:2", "b:x:1", "b:x:1:z", "c:q:r:s",
+                ]
+                for round in 0..<60 {
+                    let key = names[Int(random.next() % UInt64(names.count))]
+                    let path = view.path + "/" + key.replacing(":", with: "/")
+                    switch random.next() % 6 {
+                    case 0: try view.cli("SET", key, "\(round)")
+                    case 1, 2: try view.cli("DEL", key)
+                    case 3:
+                        try view.shell(
+                            "mkdir -p $(dirname \(path)); echo x > \(path)%value || true")
+                    case 4: try view.shell("rm -rf \(path) \(path)%value")
+                    default: try view.cli("FLUSHALL")
+                    }
+                    // What is no value besides a directory has its plain name.
+                    let isShown = try Polling.wait {
+                        let found = try view.shell(
+                            "find . -type f -exec getfattr --only-values -n user.redis.key {} ';' -exec echo ';'"
+                        )
+                        let keys = try view.cli("KEYS", "*")
+                        return Set(found.split(separator: "\n")) == Set(keys.split(separator: "\n"))
+                    }
+                    #expect(isShown, "round \(round), seed \(seed)")
+                    if !isShown { return }
+                }
+            }
+        }
+
         @Test func `a large hash is listed page by page without its values`() throws {
             try withKeys(
                 prepare: { server in
