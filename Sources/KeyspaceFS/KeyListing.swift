@@ -44,6 +44,8 @@ final class KeyListing {
 
     /// The next entries, which may be none; `nil` at the end. The same entry may come more than once.
     func next() throws(Errno) -> [ListedEntry]? {
+        // What a page of keys has left over comes before the next one.
+        if let (key, cursor) = hashes.popLast() { return try moreFields(of: key, cursor) }
         switch stage {
         case .made:
             stage = .scan(cursor: 0)
@@ -54,17 +56,10 @@ final class KeyListing {
                 stage = .known(known, known.tree.beginning(of: directory.prefix))
             }
             return madeEntries()
-        case .scan(let cursor):
-            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
-            return try scan(cursor)
-        case .known(let known, let position):
-            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
-            return try entries(of: known, from: position)
-        case .changed(let keys):
-            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
-            return try entries(ofChanged: keys)
+        case .scan(let cursor): return try scan(cursor)
+        case .known(let known, let position): return try entries(of: known, from: position)
+        case .changed(let keys): return try entries(ofChanged: keys)
         case .done:
-            if let (key, position) = hashes.popLast() { return try moreFields(of: key, position) }
             forgetIfEmpty()
             return nil
         }

@@ -6,12 +6,15 @@ enum TextSizeScript {
     /// Many keys, or one part of one. Nothing is changed (EVAL_RO).
     ///
     /// KEYS: lists, sets, sorted sets, streams. ARGV: `text` or `json`; most elements, then most bytes of
-    /// memory, to be looked at. Answer: for each key, as many as could be looked at but one at least: its
-    /// size, 0 for any other type, or {elements, bytes of memory} when it has to be counted in parts.
+    /// memory, to be looked at; most elements of what is counted at all. Answer: for each key, as many as
+    /// could be looked at but one at least: its size, 0 for any other type, or {elements, bytes of memory}
+    /// when it has to be counted in parts.
     ///
     /// With a fourth argument, the type, and a fifth, where to begin (an index, a cursor of SSCAN, an id as
     /// of XRANGE): one part of one key, of so many elements. Answer: size, elements, where to go on or an
     /// empty string.
+    ///
+    /// A size of -1: elements so much larger than the others that they are not looked at.
     static let text = Bytes(
         #"""
         local json, budget, heap = ARGV[1] == 'json', tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -32,7 +35,10 @@ enum TextSizeScript {
           return find(rest, '^%.*$') ~= nil
         end
 
+        local left
         local function element(text)
+          left = left - #text
+          if left < 0 then return 0 end
           if not json then
             if not find(text, '\\', 1, true) and not find(text, '\n', 1, true) then return #text end
             return #text + #without(text, '[^\\\n]+')
@@ -61,6 +67,7 @@ enum TextSizeScript {
 
         local function part(key, kind, from, page)
           local size, number, next = 0, 0, ''
+          left = 16 * tonumber(ARGV[3])
           if kind == 'list' then
             for _, text in ipairs(call('LRANGE', key, from, from + page - 1)) do
               size, number = size + element(text), number + 1
@@ -84,7 +91,7 @@ enum TextSizeScript {
           if (kind == 'list' or kind == 'zset') and number == page then
             next = string.format('%d', from + page)
           end
-          return size + number * (json and 2 or 1), number, next
+          return left < 0 and -1 or size + number * (json and 2 or 1), number, next
         end
 
         if ARGV[5] then return {part(KEYS[1], ARGV[4], ARGV[5], budget)} end
@@ -96,7 +103,10 @@ enum TextSizeScript {
           if not length then
             sizes[i] = 0
           else
-            local bytes = call('MEMORY', 'USAGE', key)
+            local bytes = -1
+            if length <= tonumber(ARGV[4]) then
+              bytes = call('MEMORY', 'USAGE', key, 'SAMPLES', 0)
+            end
             if length > tonumber(ARGV[2]) or bytes > tonumber(ARGV[3]) then
               sizes[i] = {length, bytes}
             else
@@ -105,7 +115,7 @@ enum TextSizeScript {
               if i > 1 and (budget < 0 or heap < 0) then return sizes end
               local first = ({list = 0, zset = 0, stream = '-'})[kind]
               local size = part(key, kind, first, length + 1)
-              sizes[i] = json and size + 3 or size
+              sizes[i] = json and size >= 0 and size + 3 or size
             end
           end
         end

@@ -146,8 +146,8 @@ extension MountTests {
             }
         }
 
-        /// Bytes of a value, whether somebody changes it while nobody watches, and what the close then says. What is
-        /// larger than a digest is made of cannot be known to be the same.
+        /// Bytes of a value, whether somebody changes it while nobody watches, and what the close then says.
+        /// What is larger than a digest is made of cannot be known to be the same.
         @Test(arguments: [
             (200_000, false, nil), (200_000, true, ESTALE), (1_048_576, false, nil),
             (1_048_577, false, ESTALE), (65_536, false, nil), (65_537, true, ESTALE),

@@ -122,8 +122,8 @@ extension MountTests {
                     // What is no value besides a directory has its plain name.
                     let isShown = try Polling.wait {
                         let found = try view.shell(
-                            "find . -type f -exec getfattr --only-values -n user.redis.key {} ';' -exec echo ';'"
-                        )
+                            "find . -type f -exec getfattr --only-values -n user.redis.key {} ';' "
+                                + "-exec echo ';'")
                         let keys = try view.cli("KEYS", "*")
                         return Set(found.split(separator: "\n")) == Set(keys.split(separator: "\n"))
                     }

@@ -97,6 +97,32 @@ extension MountTests {
             }
         }
 
+        @Test func `elements of very different sizes are read whole and keep nobody waiting`()
+            throws
+        {
+            try withKeys(
+                flags: ["--format", "json"],
+                prepare: { server in
+                    let script = """
+                        for i = 1, 2000 do redis.call('RPUSH', 'l', i) end
+                        for i = 1, 3 do
+                          redis.call('RPUSH', 'l', string.rep('\\195\\164', 2000000))
+                        end
+                        redis.call('RPUSH', 'm', string.rep('x', 500000), 'y')
+                        """
+                    try server.cli("EVAL", script, "0")
+                }
+            ) { (view) throws in
+                let meter = PingMeter(view.server.path)
+                #expect(try view.shell("stat -c %s l m") == "0\n500012\n")
+                let time = meter.finish()
+                print("PING while elements of 4 MB are met: \(time) µs")
+                #expect(time.maximum < 500_000)
+                #expect(try view.shell("jq length l m") == "2003\n2\n")
+                #expect(try view.shell("wc -c < m") == "500012\n")
+            }
+        }
+
         @Test func `a size is counted anew when somebody has changed the value`() throws {
             try withKeys(
                 flags: ["--attr-timeout", "1h", "--entry-timeout", "1h"],
