@@ -113,9 +113,10 @@ extension MountTests {
                     switch random.next() % 6 {
                     case 0: try view.cli("SET", key, "\(round)")
                     case 1, 2: try view.cli("DEL", key)
+                    // A value of the name of the directory is in the way.
                     case 3:
                         try view.shell(
-                            "mkdir -p $(dirname \(path)); echo x > \(path)%value || true")
+                            "mkdir -p $(dirname \(path)) && echo x > \(path)%value || true")
                     case 4: try view.shell("rm -rf \(path) \(path)%value")
                     default: try view.cli("FLUSHALL")
                     }
