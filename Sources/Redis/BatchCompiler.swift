@@ -40,7 +40,8 @@ struct BatchCompiler {
             lines.append("call('HSET', K[1], A[2], A[1] .. ' ' .. answer)")
         }
         lines.append("return answer")
-        return Self.prelude + lines.joined(separator: "\n") + "\n"
+        return LuaNumbers.functions + "local A, K = ARGV, KEYS\n" + lines.joined(separator: "\n")
+            + "\n"
     }
 
     // MARK: Numbers that are read and written together
@@ -245,45 +246,4 @@ struct BatchCompiler {
     private func words(_ first: UInt8, _ count: UInt8) -> String {
         (first..<first + count).map(word).joined(separator: ", ")
     }
-
-    /// `raised`: the greater of a stored number and another one, compared as text, because numbers in Lua
-    /// lose precision beyond 2^53; nil when what is stored is no signed 64-bit number.
-    /// `summed`: a stored number and another one added; nil when that is none, or a sum is beyond ±2^53.
-    private static let prelude = """
-        local A, K, call, match, format = ARGV, KEYS, redis.call, string.match, string.format
-        local function digitsOf(old)
-          local digits = old == '0' and old or match(old, '^-?([1-9]%d*)$')
-          if not digits or #digits > 19 then return nil end
-          if #digits == 19 and digits > '9223372036854775807'
-            and old ~= '-9223372036854775808' then return nil end
-          return digits
-        end
-        local function raised(old, new)
-          if not old or old == new then return new end
-          if not digitsOf(old) then return nil end
-          local oldSign, newSign = string.byte(old) == 45, string.byte(new) == 45
-          local less
-          if oldSign ~= newSign then
-            less = oldSign
-          else
-            less = #old < #new or #old == #new and old < new
-            if oldSign then less = not less end
-          end
-          return less and new or old
-        end
-        local function summed(old, by)
-          local number = 0
-          if old then
-            local digits = digitsOf(old)
-            if not digits or #digits > 16
-              or #digits == 16 and digits > '9007199254740992' then return nil end
-            number = old + 0
-          end
-          by = by + 0
-          if by > 0 and number > 9007199254740992 - by
-            or by < 0 and number < -9007199254740992 - by then return nil end
-          return format('%.0f', number + by)
-        end
-
-        """
 }

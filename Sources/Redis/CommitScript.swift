@@ -21,88 +21,66 @@ extension Script {
     /// copy of the batch that arrives late does not take effect after its caller was told that it did
     /// not; that alone is not worth refusing on a full store (pcall).
     ///
-    /// On a full store Redis refuses the first write of a script or none. 64-bit numbers are compared as
-    /// text, because numbers in Lua lose precision beyond 2^53.
+    /// On a full store Redis refuses the first write of a script or none.
     static let commit = Script(
-        """
-        local A, call, match = ARGV, redis.call, string.match
-        local sequence, slot, remember, i = A[1], A[2], A[5] == '1', 6
-        if sequence ~= '' then
-          local memory = call('HGET', KEYS[1], slot)
-          if memory then
-            local known, answer = match(memory, '^(%d+) (.*)$')
-            if not known then return 'm' end
-            if known == sequence then return answer end
-            if #known > #sequence or #known == #sequence and known > sequence then return 's' end
-          elseif call('EXISTS', KEYS[1]) == 0 then
-            return 'x'
-          end
-        end
-        for c = 0, A[3] - 1 do
-          local n = A[i] + 0
-          local found = call(unpack(A, i + 2, i + n))
-          if found == 1 then found = '1' elseif found == 0 then found = '0' end
-          if found ~= A[i + 1] then
-            local answer = 'f ' .. c
-            if remember then redis.pcall('HSET', KEYS[1], slot, sequence .. ' ' .. answer) end
-            return answer
-          end
-          i = i + n + 1
-        end
-        for _ = 1, A[4] do
-          local word = A[i]
-          if word == 'N' or word == 'S' then
-            local value = call('HGET', A[i + 1], A[i + 2])
-            if value then
-              local digits = value == '0' and value or match(value, '^-?([1-9]%d*)$')
-              if not digits or #digits > 19 then return 'w' end
-              if #digits == 19 and digits > '9223372036854775807'
-                and value ~= '-9223372036854775808' then return 'w' end
-              if word == 'S' then
-                if #digits > 16 or #digits == 16 and digits > '9007199254740992' then return 'w' end
-                local number, by = value + 0, A[i + 3] + 0
-                if by > 0 and number > 9007199254740992 - by then return 'w' end
-                if by < 0 and number < -9007199254740992 - by then return 'w' end
+        LuaNumbers.functions + """
+            local A = ARGV
+            local sequence, slot, remember, i = A[1], A[2], A[5] == '1', 6
+            if sequence ~= '' then
+              local memory = call('HGET', KEYS[1], slot)
+              if memory then
+                local known, answer = match(memory, '^(%d+) (.*)$')
+                if not known then return 'm' end
+                if known == sequence then return answer end
+                if #known > #sequence or #known == #sequence and known > sequence then return 's' end
+              elseif call('EXISTS', KEYS[1]) == 0 then
+                return 'x'
               end
             end
-            i = i + (word == 'S' and 4 or 3)
-          else
-            call(word, A[i + 1])
-            i = i + 2
-          end
-        end
-        local answer, last = 'c', #A
-        while i <= last do
-          local n, word, key = A[i] + 0, A[i + 1], A[i + 2]
-          if word == 'HINCRBY' then
-            answer = string.format('%s %.0f', answer, call(word, key, A[i + 3], A[i + 4]))
-          elseif word == 'PUBLISH' then
-            local number = string.format(' %.0f', call('HINCRBY', key, A[i + 3], '1'))
-            answer = answer .. number
-            call(word, A[i + 4], string.sub(number, 2) .. ' ' .. A[i + 5])
-          elseif word == 'RAISE' then
-            local old, new = call('HGET', key, A[i + 3]), A[i + 4]
-            local less = not old
-            if old and old ~= new then
-              local oldSign, newSign = string.byte(old) == 45, string.byte(new) == 45
-              if oldSign ~= newSign then
-                less = oldSign
+            for c = 0, A[3] - 1 do
+              local n = A[i] + 0
+              local found = call(unpack(A, i + 2, i + n))
+              if found == 1 then found = '1' elseif found == 0 then found = '0' end
+              if found ~= A[i + 1] then
+                local answer = 'f ' .. c
+                if remember then redis.pcall('HSET', KEYS[1], slot, sequence .. ' ' .. answer) end
+                return answer
+              end
+              i = i + n + 1
+            end
+            for _ = 1, A[4] do
+              local word = A[i]
+              if word == 'N' or word == 'S' then
+                local value = call('HGET', A[i + 1], A[i + 2])
+                if word == 'N' and not raised(value, '0') then return 'w' end
+                if word == 'S' and not summed(value, A[i + 3]) then return 'w' end
+                i = i + (word == 'S' and 4 or 3)
               else
-                less = #old < #new or #old == #new and old < new
-                if oldSign then less = not less end
+                call(word, A[i + 1])
+                i = i + 2
               end
             end
-            if less then call('HSET', key, A[i + 3], new) end
-          elseif word == 'DUE' then
-            local now = call('TIME')
-            local due = now[1] * 1000 + math.floor(now[2] / 1000) + A[i + 3]
-            call('ZADD', key, string.format('%.0f', due), A[i + 4])
-          else
-            call(unpack(A, i + 1, i + n))
-          end
-          i = i + n + 1
-        end
-        if remember then call('HSET', KEYS[1], slot, sequence .. ' ' .. answer) end
-        return answer
-        """)
+            local answer, last = 'c', #A
+            while i <= last do
+              local n, word, key = A[i] + 0, A[i + 1], A[i + 2]
+              if word == 'HINCRBY' then
+                answer = format('%s %.0f', answer, call(word, key, A[i + 3], A[i + 4]))
+              elseif word == 'PUBLISH' then
+                local number = format(' %.0f', call('HINCRBY', key, A[i + 3], '1'))
+                answer = answer .. number
+                call(word, A[i + 4], string.sub(number, 2) .. ' ' .. A[i + 5])
+              elseif word == 'RAISE' then
+                call('HSET', key, A[i + 3], raised(call('HGET', key, A[i + 3]), A[i + 4]))
+              elseif word == 'DUE' then
+                local now = call('TIME')
+                local due = now[1] * 1000 + math.floor(now[2] / 1000) + A[i + 3]
+                call('ZADD', key, format('%.0f', due), A[i + 4])
+              else
+                call(unpack(A, i + 1, i + n))
+              end
+              i = i + n + 1
+            end
+            if remember then call('HSET', KEYS[1], slot, sequence .. ' ' .. answer) end
+            return answer
+            """)
 }

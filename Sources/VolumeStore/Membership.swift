@@ -29,6 +29,8 @@ struct MembershipState {
     var isRegistered = false
     /// The volume's session epoch as last seen.
     var epoch: Int64 = 0
+    /// What registered sessions have said of themselves.
+    var reports: [SessionID: SessionReport] = [:]
     /// All registered sessions but this one, as last seen.
     var others: [SessionID] = []
     /// Sessions that ended without closing: what they stored and did not commit may still be there.

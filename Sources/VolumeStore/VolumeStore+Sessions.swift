@@ -30,6 +30,12 @@ public struct SessionReport: Sendable, Equatable {
         machine = text(Field.machine)
         startedAt = Timestamp(nanoseconds: Int64(text(Field.start)) ?? 0)
     }
+
+    func withLease(milliseconds: Int64) -> SessionReport {
+        var report = self
+        report.leaseMilliseconds = milliseconds
+        return report
+    }
 }
 
 extension VolumeStore {
@@ -45,8 +51,9 @@ extension VolumeStore {
         try translated { () throws(StoreError) in try Self.sessions(store, schema) }
     }
 
+    /// Those of `known` are not read again: what a session says of itself does not change.
     static func sessions(
-        _ store: any KeyValueStore, _ schema: Schema
+        _ store: any KeyValueStore, _ schema: Schema, known: [SessionID: SessionReport] = [:]
     ) throws(StoreError) -> [SessionReport] {
         let answers = try store.read([
             .time, .members(key: schema.sessions, upTo: .max, limit: Membership.maximumSessions),
@@ -54,15 +61,19 @@ extension VolumeStore {
         guard answers.count == 2, case .time(let now) = answers[0],
             case .members(let members) = answers[1]
         else { throw .protocolViolation("unexpected answers") }
-        let known = members.compactMap { member in
-            UInt64(decimal: member.name).map { (SessionID($0), member.score - now) }
+        let leases = members.compactMap { member in
+            UInt64(decimal: member.name).map { (id: SessionID($0), left: member.score - now) }
         }
-        let hashes = try store.read(known.map { .allFields(key: schema.session($0.0)) })
-        return zip(known, hashes).map { session, answer in
-            guard case .pairs(let pairs) = answer else {
-                return SessionReport(session.0, [], leaseMilliseconds: session.1)
-            }
-            return SessionReport(session.0, pairs, leaseMilliseconds: session.1)
+        let news = leases.filter { known[$0.id] == nil }
+        let hashes = try store.read(news.map { .allFields(key: schema.session($0.id)) })
+        var reports = known
+        for (session, answer) in zip(news, hashes) {
+            var pairs: [Pair] = []
+            if case .pairs(let found) = answer { pairs = found }
+            reports[session.id] = SessionReport(session.id, pairs, leaseMilliseconds: 0)
+        }
+        return leases.compactMap { session in
+            reports[session.id]?.withLease(milliseconds: session.left)
         }
     }
 
@@ -133,7 +144,9 @@ extension VolumeStore {
         let others = members.compactMap { UInt64(decimal: $0.name).map { SessionID($0) } }
             .filter { $0 != own }
         let isRegistered = members.contains { $0.name == Bytes(decimal: own.rawValue) }
-        let wasAlone = membership.state.change { state in
+        let (wasAlone, hasChanged) = membership.state.change { state in
+            // Nobody becomes alone while this session is registered.
+            let hasChanged = state.epoch != epoch || state.mustWaitForOthers
             state.others = others
             state.crashed = Set(crashed.compactMap { UInt64(decimal: $0.field) })
             defer {
@@ -142,13 +155,13 @@ extension VolumeStore {
                     state.isAlone = false
                 }
             }
-            return state.isAlone
+            return (state.isAlone, hasChanged)
         }
         if others.isEmpty {
             try becomeAlone(epoch: epoch, wasAlone: wasAlone)
         } else {
             try giveUpBeingAlone()
-            try lookWhetherOthersAreAlone(others)
+            if hasChanged || !isRegistered { try lookWhetherOthersAreAlone(others) }
         }
     }
 
@@ -247,7 +260,13 @@ extension VolumeStore {
                 leaseRenewal,
             ])
         membership.state.withLock { $0.leaseEnd = leaseEnd }
-        for report in try Self.sessions(store, schema) where report.id != own {
+        let known = membership.state.withLock { $0.reports }
+        let reports = try Self.sessions(store, schema, known: known)
+        membership.state.withLock { state in
+            state.reports = Dictionary(
+                reports.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        }
+        for report in reports where report.id != own {
             let isOver =
                 report.leaseMilliseconds < 0
                 || MachineIdentity.isGone(report.processID, machine: report.machine)
