@@ -32,7 +32,8 @@ extension Script {
                 local known, answer = match(memory, '^(%d+) (.*)$')
                 if not known then return 'm' end
                 if known == sequence then return answer end
-                if #known > #sequence or #known == #sequence and known > sequence then return 's' end
+                local isOld = #known > #sequence or #known == #sequence and known > sequence
+                if isOld then return 's' end
               elseif call('EXISTS', KEYS[1]) == 0 then
                 return 'x'
               end
