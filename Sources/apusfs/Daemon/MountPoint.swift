@@ -30,16 +30,19 @@ enum MountPoint {
         _ path: String, mayBeFilled: Bool, recovered: (String) -> Void
     ) throws(CommandFailure) -> String {
         let path = try canonical(path)
+        let entry = try MountTable.entry(at: path)
         var information = stat()
-        if stat(path, &information) != 0 {
-            guard errno == ENOTCONN else {
-                throw CommandFailure(path, "cannot be mounted on", errno: errno)
+        var state = stat(path, &information) == 0 ? 0 : errno
+        if state == 0, entry?.isOurs == true { state = askDaemon(at: path) }
+        guard state == 0 else {
+            guard state == ENOTCONN else {
+                throw CommandFailure(path, "cannot be mounted on", errno: state)
             }
             try Unmounting.detach(path)
             recovered("\(path): unmounted what a process that has died had left there")
             return try prepare(path, mayBeFilled: mayBeFilled, recovered: recovered)
         }
-        if let entry = try MountTable.entry(at: path), entry.isOurs {
+        if let entry, entry.isOurs {
             throw CommandFailure(
                 "\(path): \(entry.source) is already mounted there; unmount it with: "
                     + "apusfs umount \(path)")
@@ -58,6 +61,13 @@ enum MountPoint {
                 "\(path): you may not write to it, so you may not mount on it (fusermount3)")
         }
         return path
+    }
+
+    /// 0 when the process behind the mount answers, otherwise errno. The kernel answers stat(2) by itself
+    /// while it believes what it was told of the root, also when nobody is left to ask; statfs(2) never.
+    private static func askDaemon(at path: String) -> Int32 {
+        var information = statvfs()
+        return statvfs(path, &information) == 0 ? 0 : errno
     }
 
     /// Makes sure that this process can use FUSE at all.

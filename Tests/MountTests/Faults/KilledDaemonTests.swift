@@ -18,14 +18,87 @@ extension MountTests {
                 try nameless.writeAll(synced)
                 try SystemCall.unlink(mount.path + "/nameless")
                 try mount.killDaemon()
-                // ENOTCONN, or ECONNABORTED until the kernel has noticed.
-                #expect(throws: Errno.self) { try SystemCall.stat(mount.path) }
+                // Making `nameless` changed the root, so the kernel has to ask for its attributes again.
+                let isGone = Errno(rawValue: ENOTCONN)
+                for _ in 0..<2 {
+                    #expect(throws: isGone) { try SystemCall.stat(mount.path) }
+                    #expect(throws: isGone) { try SystemCall.mkdir(mount.path + "/new") }
+                    #expect(throws: isGone) { try Listing.names(mount.path) }
+                    #expect(throws: isGone) { try file.sync() }
+                    #expect(throws: isGone) { try file.write([1], at: 0) }
+                    #expect(throws: isGone) { try file.status() }
+                    #expect(throws: isGone) { try nameless.truncate(0) }
+                }
 
                 try mount.mount()
+                // The descriptors are of the mount that died.
+                #expect(throws: isGone) { try file.sync() }
+                #expect(throws: isGone) { try nameless.status() }
                 #expect(try SystemCall.readFile(mount.path + "/synced") == synced)
                 #expect(try SystemCall.readFile(mount.path + "/closed") == synced)
                 #expect(
                     try Listing.names(mount.path) == [".", "..", "closed", "directory", "synced"])
+            }
+        }
+
+        @Test func `what is written and not synced when the daemon dies is an error at fsync`()
+            throws
+        {
+            try withMount { mount in
+                let file = try Descriptor(mount.path + "/file", O_RDWR | O_CREAT)
+                try file.writeAll(Bytes.pattern(8_192, seed: 1))
+                try file.sync()
+                let mapping = try Mapping(file, count: 8_192)
+                try file.writeAll(Bytes.pattern(300_000, seed: 2))
+                mapping.bytes[0] = 7
+                try mount.killDaemon()
+                #expect(throws: Errno.self) { try file.sync() }
+                #expect(throws: Errno.self) { try file.sync() }
+                #expect(throws: Errno.self) { try mapping.sync() }
+                #expect(throws: Errno(rawValue: ENOTCONN)) { try file.close() }
+            }
+        }
+
+        @Test func `calls under way when the daemon dies end with ENOTCONN or ECONNABORTED`() throws
+        {
+            try withMount { mount in
+                let path = mount.path
+                let answers = Locked<[Int32]>([])
+                let started = Locked(0)
+                let threads = (0..<4).map { number in
+                    WorkerThread(name: "caller") {
+                        do throws(Errno) {
+                            while true {
+                                try SystemCall.writeFile("\(path)/\(number)", [1, 2, 3])
+                                try SystemCall.unlink("\(path)/\(number)")
+                                started.withLock { $0 += 1 }
+                            }
+                        } catch {
+                            answers.withLock { $0.append(error.rawValue) }
+                        }
+                    }
+                }
+                #expect(Polling.wait(limitSeconds: 60) { started.withLock { $0 } > 50 })
+                try mount.killDaemon()
+                for thread in threads { thread.join() }
+                #expect(Set(answers.withLock { $0 }).isSubset(of: [ENOTCONN, ECONNABORTED]))
+                #expect(answers.withLock { $0 }.count == 4)
+                #expect(throws: Errno(rawValue: ENOTCONN)) { try SystemCall.mkdir(path + "/new") }
+            }
+        }
+
+        @Test func `a mount that died while the kernel knew its attributes is recovered, too`()
+            throws
+        {
+            try withMount { mount in
+                try SystemCall.writeFile(mount.path + "/file", "text")
+                let known = try SystemCall.stat(mount.path)
+                try mount.killDaemon()
+                // Answered by the kernel, who asks nobody while it believes what it was told.
+                #expect(try SystemCall.stat(mount.path).changeTime == known.changeTime)
+                #expect(throws: Errno(rawValue: ENOTCONN)) { try SystemCall.statvfs(mount.path) }
+                try mount.mount()
+                #expect(try SystemCall.readFile(mount.path + "/file") == Array("text".utf8))
             }
         }
 

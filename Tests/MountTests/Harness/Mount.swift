@@ -129,11 +129,12 @@ final class Mount: @unchecked Sendable {
         try mount(more)
     }
 
-    /// Ends the daemon without warning (SIGKILL). The mount point stays and answers ENOTCONN.
+    /// Ends the daemon without warning (SIGKILL). The mount point stays and answers ENOTCONN: a thread gives
+    /// up its open files before it is gone, and with the last one the kernel ends the connection.
     func killDaemon() throws {
         guard let daemon else { throw Failure(description: "no pid in \(pidPath)") }
         kill(daemon, SIGKILL)
-        guard Polling.wait({ !Self.isRunning(daemon) }) else {
+        guard Polling.wait({ !Self.isRunning(daemon) && Self.threadCount(daemon) <= 1 }) else {
             throw Failure(description: "daemon \(daemon) survives SIGKILL")
         }
     }
@@ -189,6 +190,12 @@ final class Mount: @unchecked Sendable {
         let fields = String(decoding: status, as: UTF8.self)
         guard let end = fields.lastIndex(of: ")") else { return false }
         return !fields[end...].dropFirst(2).hasPrefix("Z")
+    }
+
+    /// A process whose first thread has ended shows as ended, however many of its threads still are there.
+    private static func threadCount(_ pid: pid_t) -> Int {
+        let manager = FileManager.default
+        return (try? manager.contentsOfDirectory(atPath: "/proc/\(pid)/task").count) ?? 0
     }
 
     private static func isApusFS(_ pid: pid_t) -> Bool {
