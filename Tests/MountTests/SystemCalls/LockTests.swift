@@ -52,5 +52,101 @@ extension MountTests.SystemCallTests {
             let run = try ProgramRun.run(["python3", "-c", script, place["file"]]).checked()
             #expect(run.output == "\(EAGAIN)\n")
         }
+
+        @Test func `ranges and kinds that are none are EINVAL or EOVERFLOW`() throws {
+            let file = try Descriptor(place["file"], O_RDWR)
+            #expect(setLock(file, F_WRLCK, start: -1, count: 1) == EINVAL)
+            #expect(setLock(file, F_WRLCK, start: 5, count: -6) == EINVAL)
+            #expect(setLock(file, F_WRLCK, start: Int.max, count: 2) == EOVERFLOW)
+            #expect(setLock(file, 99, start: 0, count: 1) == EINVAL)
+            #expect(setLock(file, F_WRLCK, start: 0, count: 1, whence: 9) == EINVAL)
+            #expect(setLock(file, F_WRLCK, start: Int.max, count: 1) == 0)
+            #expect(setLock(file, F_WRLCK, start: 5, count: -5) == 0)
+            #expect(setLock(file, F_UNLCK, start: 0, count: 0) == 0)
+            #expect(flock(file.raw, 0) == -1)
+            #expect(errno == EINVAL)
+        }
+
+        /// What Python's fcntl is told; each line of the program prints a name and an error, or 0.
+        private static let prelude = """
+            import errno, fcntl, os, signal, sys
+            def tried(name, action):
+                try: action(); print(name, 0, flush=True)
+                except OSError as error: print(name, os.strerror(error.errno), flush=True)
+            def interrupted(*_): raise OSError(errno.EINTR, "interrupted")
+            # The threads of the test, whose mask a child inherits, block signals.
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            path = sys.argv[1]
+            file = open(path, "r+b")
+
+            """
+
+        private func python(_ script: String) throws -> String {
+            try ProgramRun.run(["python3", "-c", Self.prelude + script, place["file"]])
+                .checked().output
+        }
+
+        @Test func `a wait for a lock that a signal interrupts is EINTR`() throws {
+            let output = try python(
+                """
+                held = os.open(path, os.O_RDWR)
+                fcntl.flock(held, fcntl.LOCK_EX)
+                ready, told = os.pipe()
+                child = os.fork()
+                if child == 0:
+                    mine = open(path, "r+b")
+                    fcntl.lockf(mine, fcntl.LOCK_EX)
+                    os.write(told, b"x")
+                    signal.pause()
+                os.read(ready, 1)
+                signal.signal(signal.SIGALRM, interrupted)
+                for name, wait in [("flock", lambda: fcntl.flock(file, fcntl.LOCK_EX)),
+                                   ("fcntl", lambda: fcntl.lockf(file, fcntl.LOCK_EX))]:
+                    signal.setitimer(signal.ITIMER_REAL, 0.2)
+                    tried(name, wait)
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                tried("after", lambda: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+                """)
+            #expect(output == "flock Interrupted system call\nfcntl Interrupted system call\nafter 0\n")
+        }
+
+        @Test func `two programs that wait for each other: one is told EDEADLK`() throws {
+            let output = try python(
+                """
+                ready, told = os.pipe()
+                go, going = os.pipe()
+                child = os.fork()
+                if child == 0:
+                    mine = open(path, "r+b")
+                    fcntl.lockf(mine, fcntl.LOCK_EX, 1, 1)
+                    os.write(told, b"x")
+                    os.read(go, 1)
+                    tried("second", lambda: fcntl.lockf(mine, fcntl.LOCK_EX, 1, 0))
+                    os._exit(0)
+                fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
+                os.read(ready, 1)
+                os.write(going, b"x")
+                tried("first", lambda: fcntl.lockf(file, fcntl.LOCK_EX, 1, 1))
+                fcntl.lockf(file, fcntl.LOCK_UN)
+                os.waitpid(child, 0)
+                """)
+            let told = output.split(separator: "\n").sorted()
+            let deadlock = "Resource deadlock avoided"
+            #expect(
+                told == ["first \(deadlock)", "second 0"]
+                    || told == ["first 0", "second \(deadlock)"])
+        }
+
+        private func setLock(
+            _ file: Descriptor, _ kind: Int32, start: Int, count: Int, whence: Int32 = SEEK_SET
+        ) -> Int32 {
+            var range = Glibc.flock()
+            range.l_type = Int16(kind)
+            range.l_whence = Int16(whence)
+            range.l_start = start
+            range.l_len = count
+            return fcntl(file.raw, F_SETLK, &range) == 0 ? 0 : errno
+        }
     }
 }
