@@ -175,6 +175,11 @@ extension InodeRecord {
         return kept
     }
 
+    /// A change of content would clear setuid or setgid.
+    var hasPrivileges: Bool {
+        permissions & 0o6000 != 0 && permissionsWithoutPrivileges != permissions
+    }
+
     /// What stat(2) shows. `dirtyBlocks` are counted as if they were new ones: exact for a file without
     /// holes, and for any file once it is flushed.
     func attributes(blockSize: BlockSize, dirtyBlocks: Int) -> Attributes {

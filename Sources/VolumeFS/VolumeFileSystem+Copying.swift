@@ -25,7 +25,9 @@ extension VolumeFileSystem {
                 from: from.offset.bytes, to: to.offset.bytes, count: count,
                 takesLastBlock: isAlone && endsBoth(source.state, target.state, from, to, count),
                 blockSize: blockSize)
-            return try carryOut(plan, caller, from, to, count: count)
+            return try telling(
+                ofPrivilegesOf: target.state, if: caller.userID != 0
+            ) { () throws(Errno) in try carryOut(plan, caller, from, to, count: count) }
         }
         if target.options.contains(.synchronous) { try flush(target.state) }
         return done

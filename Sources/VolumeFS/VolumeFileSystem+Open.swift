@@ -17,8 +17,10 @@ extension VolumeFileSystem {
         let answer = opened(state, options: options)
         guard options.contains(.truncate) else { return answer }
         do throws(Errno) {
-            try resize(
-                state, to: 0, clearsPrivileges: options.contains(.clearsPrivileges))
+            let clears = options.contains(.clearsPrivileges)
+            try telling(ofPrivilegesOf: state, if: clears) { () throws(Errno) in
+                try resize(state, to: 0, clearsPrivileges: clears)
+            }
         } catch {
             close(answer.handle)
             throw error

@@ -22,7 +22,16 @@ extension VolumeFileSystem {
         // The kernel does not say whether the caller may keep setuid; root may.
         let clearsPrivileges = caller.userID != 0
         cache.throttle(incoming: 2 * blockSize.bytes)
-        try stripes.withExclusive(inode) { () throws(Errno) in
+        try telling(ofPrivilegesOf: state, if: clearsPrivileges) { () throws(Errno) in
+            try change(request, of: state, clearsPrivileges: clearsPrivileges)
+        }
+        if file.options.contains(.synchronous) { try flush(state) }
+    }
+
+    private func change(
+        _ request: SpaceRequest, of state: InodeState, clearsPrivileges: Bool
+    ) throws(Errno) {
+        try stripes.withExclusive(state.id) { () throws(Errno) in
             try dropCapability(of: state)
             if request.clears {
                 try store.whileAlone { isAlone throws(Errno) in
@@ -37,12 +46,11 @@ extension VolumeFileSystem {
                 }
             }
             guard request.leastSize > state.record.size else { return }
-            try flushStripes.withExclusive(inode) { () throws(Errno) in
+            try flushStripes.withExclusive(state.id) { () throws(Errno) in
                 try resizeHoldingStripes(
                     state, to: request.leastSize, clearsPrivileges: clearsPrivileges)
             }
         }
-        if file.options.contains(.synchronous) { try flush(state) }
     }
 
     /// ENOSPC when the store has no room now for what of the range cannot be stored already.

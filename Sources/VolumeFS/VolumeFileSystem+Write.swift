@@ -16,16 +16,15 @@ extension VolumeFileSystem {
         else { throw .fileTooLarge }
         try refresh(file.state)
         cache.throttle(incoming: payload.count)
-        let written =
+        let clears = options.contains(.clearsPrivileges)
+        let written = try telling(ofPrivilegesOf: file.state, if: clears) { () throws(Errno) in
             if options.contains(.append) {
-                try append(payload, to: file.state, believedEnd: offset, options)
-            } else {
-                try stripes.withExclusive(inode) { () throws(Errno) -> Int in
-                    try write(
-                        payload, to: file.state, at: offset,
-                        clearsPrivileges: options.contains(.clearsPrivileges))
-                }
+                return try append(payload, to: file.state, believedEnd: offset, options)
             }
+            return try stripes.withExclusive(inode) { () throws(Errno) -> Int in
+                try write(payload, to: file.state, at: offset, clearsPrivileges: clears)
+            }
+        }
         metrics.add(.writtenBytes, UInt64(written))
         if file.options.contains(.synchronous) { try flush(file.state) }
         return written

@@ -1,5 +1,6 @@
 import Glibc
 import Primitives
+import TestSupport
 import Testing
 
 extension MountTests.SystemCallTests {
@@ -74,6 +75,49 @@ extension MountTests.SystemCallTests {
                 try SystemCall.chmod(path, 0o6777)
                 try Person.alice.run { try truncate(path) }
                 #expect(try SystemCall.stat(path).permissions == 0o777)
+            }
+        }
+
+        @Test func `what another's change clears is cleared for who asks for the mode alone, too`()
+            throws
+        {
+            let writing: (Int32) -> (String) throws -> Void = { flags in
+                { try Descriptor($0, O_WRONLY | flags).write([UInt8](repeating: 7, count: 4_096)) }
+            }
+            let changes: [(String, (String) throws -> Void)] = [
+                ("write", writing(0)), ("append", writing(O_APPEND)),
+                ("truncating open", { _ = try Descriptor($0, O_WRONLY | O_TRUNC) }),
+                ("truncate", { try SystemCall.truncate($0, 1) }),
+                ("fallocate", { try Descriptor($0, O_WRONLY).allocate([], at: 0, count: 9_000) }),
+                (
+                    "punch",
+                    { path in
+                        let hole: AllocationMode = [.punchHole, .keepSize]
+                        try Descriptor(path, O_WRONLY).allocate(hole, at: 0, count: 2)
+                    }
+                ),
+                (
+                    "copy",
+                    { path in
+                        let source = try Descriptor(path, O_RDONLY)
+                        let target = try Descriptor(path, O_WRONLY)
+                        _ = try target.copy(from: source, at: 0, to: 100, count: 4)
+                    }
+                ),
+                ("chown", { try SystemCall.chown($0, group: 60_001) }),
+            ]
+            for (name, change) in changes {
+                let path = place[name]
+                try SystemCall.writeFile(path, "text")
+                try SystemCall.chown(path, user: 60_001, group: 60_001)
+                for (before, after) in [(0o6755, "755"), (0o6644, "2644")] as [(mode_t, String)] {
+                    try SystemCall.chmod(path, before)
+                    try Person.alice.run { try change(path) }
+                    // Unlike stat(2), the program asks for nothing beside the mode: the kernel answers it
+                    // from what it believes, as it does execve(2).
+                    let run = try ProgramRun.run(["stat", "-c", "%a", path]).checked()
+                    #expect(run.output == after + "\n", "\(name) of \(before)")
+                }
             }
         }
 
