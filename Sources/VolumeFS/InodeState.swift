@@ -24,6 +24,9 @@ final class InodeState: Sendable {
         /// the exclusive inode stripe only, so that a writer can tell a block that nobody wrote from one
         /// that a flush is storing at this moment.
         var writtenBlocks: UInt64 = 0
+        /// The file was cut here, and blocks behind its end may have been loaded before the store dropped
+        /// them. Stays until the file grows, also when the record says by then that its tail is clear.
+        var mayHoldCutBlocks = false
         /// Moves as a write begins and as it ends, so that a flush knows whether it has stored the last one.
         var writeSequence: UInt64 = 0
         var openCount = 0

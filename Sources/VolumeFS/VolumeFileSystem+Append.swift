@@ -52,7 +52,13 @@ extension VolumeFileSystem {
             // What was written here and makes the file longer has its place before the new bytes.
             if state.withFacts({ $0.pending.size != nil }) { try flush(state) }
             do throws(Errno) {
-                let start = try store.extend(state.id, state.record.data, by: count)
+                let (before, mayHold) = state.withFacts { ($0.record, $0.mayHoldCutBlocks) }
+                let start = try store.extend(state.id, before.data, by: count)
+                if before.hasStaleTail || mayHold {
+                    flushStripes.withExclusive(state.id) {
+                        forgetCutBlocks(of: state, from: before)
+                    }
+                }
                 generations.bump(state.id)
                 state.withFacts { facts in
                     facts.record.size = max(facts.record.size, start + UInt64(count))

@@ -128,7 +128,7 @@ extension VolumeFileSystem {
     private func copyBlocksHoldingStripes(
         _ copy: BlockCopy, to target: InodeState, end: UInt64, clearsPrivileges: Bool
     ) throws(Errno) {
-        let before = target.record
+        let (before, mayHoldCutBlocks) = target.withFacts { ($0.record, $0.mayHoldCutBlocks) }
         let targets = copy.firstTarget..<copy.firstTarget + UInt64(copy.blocks.count)
         let time = Timestamp.now
         let kept = before.permissionsWithoutPrivileges
@@ -144,6 +144,9 @@ extension VolumeFileSystem {
             throw error
         }
         cache.forget(before.data, owner: target.id, blocks: targets)
+        if before.hasStaleTail || mayHoldCutBlocks, end > before.size {
+            forgetCutBlocks(of: target, from: before)
+        }
         generations.bump(target.id)
         target.withFacts { facts in
             facts.record.size = max(facts.record.size, end)

@@ -27,7 +27,7 @@ extension VolumeFileSystem {
         // What stays of the file must be in the store before a size says that it is there. Nothing
         // stays of a file that is cut to zero.
         if size > 0 { try flushHoldingStripe(state) }
-        let before = state.record
+        let (before, mayHoldCutBlocks) = state.withFacts { ($0.record, $0.mayHoldCutBlocks) }
         let kept = before.permissionsWithoutPrivileges
         let permissions = clearsPrivileges && kept != before.permissions ? kept : nil
         let time = Timestamp.now
@@ -45,11 +45,12 @@ extension VolumeFileSystem {
                 facts.storedBound = 0
             }
             facts.record = record
+            facts.mayHoldCutBlocks = size > 0 && size < before.size
         }
         if after.data != before.data {
             cache.discard(
                 before.data, owner: state.id, blockCount: before.allocatedBlocks)
-        } else if size < before.size || before.hasStaleTail {
+        } else if size < before.size || before.hasStaleTail || mayHoldCutBlocks {
             forgetTail(of: before, from: min(size, before.size))
         }
     }

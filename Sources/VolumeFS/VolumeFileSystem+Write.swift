@@ -36,8 +36,10 @@ extension VolumeFileSystem {
         clearsPrivileges: Bool
     ) throws(Errno) -> Int {
         let end = offset.bytes + UInt64(payload.count)
-        let before = state.record
-        if before.hasStaleTail, end > before.size { try clearStaleTail(of: state) }
+        let (before, mayHoldCutBlocks) = state.withFacts { ($0.record, $0.mayHoldCutBlocks) }
+        if before.hasStaleTail || mayHoldCutBlocks, end > before.size {
+            try clearStaleTail(of: state)
+        }
         if before.hasXattrs { try dropCapability(of: state) }
         // The size grows before the blocks are dirty: a flush that takes a block then always commits a
         // size that covers it. Nobody reads meanwhile, since this holds the stripe.
@@ -81,18 +83,25 @@ extension VolumeFileSystem {
         }
     }
 
-    /// A shrink of this file has not cleared all that lay behind its end, and the file is about to
-    /// grow over it. The caller holds the inode's stripe exclusively.
+    /// A shrink of this file has perhaps not cleared all that lay behind its end, in the store or of what is
+    /// cached, and the file is about to grow over it. The caller holds the inode's stripe exclusively.
     private func clearStaleTail(of state: InodeState) throws(Errno) {
         try flushStripes.withExclusive(state.id) { () throws(Errno) in
             let before = state.record
-            let cleared = try store.clearStaleTail(of: before)
+            let cleared = before.hasStaleTail ? try store.clearStaleTail(of: before) : before
             generations.bump(state.id)
-            forgetTail(of: before, from: before.size)
+            forgetCutBlocks(of: state, from: before)
             state.withFacts { facts in
                 facts.record.tail = cleared.tail
                 facts.record.extenderCrashed = cleared.extenderCrashed
             }
         }
+    }
+
+    /// The store has cleared the tail, and the file is about to grow: what was loaded of the tail before
+    /// goes. The caller holds both of the inode's stripes.
+    func forgetCutBlocks(of state: InodeState, from before: InodeRecord) {
+        forgetTail(of: before, from: before.size)
+        state.withFacts { $0.mayHoldCutBlocks = false }
     }
 }

@@ -13,12 +13,15 @@ extension VolumeStore {
     private static let pollMilliseconds = 5
 
     /// Clears what a cut or a crash has left behind the size, before the file grows over it; returns
-    /// what the inode is then. No trip when the reaper was faster. ESTALE when the inode is gone or has
-    /// other data.
+    /// what the inode is then. No trip when the reaper was faster: what is known of the inode may be older
+    /// than `record`, so only a later generation, which nothing but a clearing brings, says so. ESTALE when
+    /// the inode is gone or has other data.
     public func clearStaleTail(of record: InodeRecord) throws(Errno) -> InodeRecord {
         let entry = known.entry(record.id)
         var cleared = record
-        if let entry, entry.data == record.data, !entry.hasStaleTail {
+        if let entry, entry.data == record.data, !entry.hasStaleTail,
+            entry.tail.generation > record.tail.generation
+        {
             cleared.tail = entry.tail
         } else {
             cleared.tail = try clearTail(

@@ -62,6 +62,22 @@ import Testing
         #expect(after?.modificationTime == time(90))
     }
 
+    @Test func `what was read before a cut is not taken for a tail that has been cleared`() throws {
+        let volume = try TestVolume()
+        let before = try file(volume, blocks: 4)
+        let cut = try truncate(volume.mount, before, to: 5_000)
+        #expect(cut.hasStaleTail)
+        // A look at the inode that began before the cut and ends after it.
+        volume.mount.known.forget(before.id)
+        volume.mount.known.note(before)
+        let cleared = try volume.mount.clearStaleTail(of: cut)
+        #expect(cleared.tail.generation == cut.tail.generation + 1)
+        #expect(try volume.blockKeys(of: before.data, 2..<4).allSatisfy { !$0 })
+        // What is known now is newer than the cut: no trip.
+        #expect(
+            try volume.trips { _ = try volume.mount.clearStaleTail(of: cut) } == 0)
+    }
+
     @Test(arguments: [Codec.none, .lz4])
     func `a shrink clears what it cuts off, so that an extension reads zeros`(
         _ codec: Codec
