@@ -29,7 +29,7 @@ import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct NegotiationTests {
     private static let wanted: InitFlags = [
-        .asyncRead, .atomicTruncate, .bigWrites, .asyncDirectIO, .maxPages, .extended,
+        .asyncRead, .atomicTruncate, .bigWrites, .maxPages, .extended,
         .explicitInvalidateData, .readdirPlus, .readdirPlusAuto, .cacheSymlinks,
         .parallelDirectoryOperations, .abortError, .handleKillPrivileges2, .directIOAllowsMapping,
         .posixACL, .dontMask,

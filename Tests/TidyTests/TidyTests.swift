@@ -82,6 +82,19 @@ import Testing
         #expect(planted("Thread.sleep(forTimeInterval: 1)", in: .waitingTests).count == 1)
     }
 
+    @Test func `the tests that docs name exist`() throws {
+        let pages = try SourceTree.files(in: "docs", endings: ["SEMANTICS.md"])
+        let tests = try Self.testFiles.get()
+        #expect(NamedTests.missing(in: pages, among: tests) == [])
+        #expect(NamedTests.names(in: pages).count > 80)
+        let page = SourceTree.File(
+            path: "docs/x.md",
+            lines: ["*(`a promise that nobody", "keeps`, `NoSuchTests`,", "`a b`)*"])
+        #expect(
+            NamedTests.missing(in: [page], among: tests)
+                == ["a promise that nobody keeps", "NoSuchTests"])
+    }
+
     @Test func `the top level holds what was agreed`() throws {
         let agreed: Set = [
             "Package.swift", "Package.resolved", "Sources", "Tests", "Benchmarks", "perf",

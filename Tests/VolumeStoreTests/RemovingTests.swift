@@ -146,6 +146,10 @@ import Testing
         #expect(throws: Errno.noEntry) {
             try volume.mount.link(InodeID(999), in: .root, name: .name("x"), time: time(1))
         }
+    }
+
+    @Test func `another name of an inode that has as many as there can be is EMLINK`() throws {
+        let volume = try TestVolume()
         var crowded = try volume.file("c")
         crowded.linkCount = VolumeStore.maximumLinks
         #expect(throws: Errno.tooManyLinks) {
