@@ -135,7 +135,8 @@ extension MountTests.SystemCallTests {
             #expect(try Listing.names(place["closed"]) == [".", "..", "file"])
         }
 
-        @Test(arguments: calls.filter { !$0.name.hasSuffix(" from") })
+        /// Without those whose path is looked at here or by libc before the kernel sees it.
+        @Test(arguments: calls.filter { !$0.name.hasSuffix(" from") && $0.name != "opendir" })
         func `an address that is none is EFAULT`(call: Call) throws {
             try SystemCall.writeFile(place["there"], "text")
             // SAFETY: nothing is mapped in the first page; only the kernel reads from it, and says so.
