@@ -86,8 +86,11 @@ public final class FuseServer: @unchecked Sendable {
         if flusher != 0 {
             logger.debug("PR_SET_IO_FLUSHER: \(Errno(rawValue: flusher))")
         }
+        Interruption.install { KilledCaller.isServed() }
+        let guardian = mounted.place.startGuard(logger: logger)
         let result = mounted.runLoop(options)
         finish(mounted)
+        if let guardian { apusfs_end_guard(guardian) }
         if wasAborted.load(ordering: .acquiring) {
             logger.warning("the connection of \(mounted.place.path) was aborted")
         }

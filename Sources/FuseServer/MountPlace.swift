@@ -92,6 +92,16 @@ struct MountPlace: Sendable {
         if result != 0 { logger.warning("unmounting \(path): \(Errno(rawValue: result))") }
     }
 
+    /// Starts a process that aborts the connection when the calling thread dies. The kernel does that when the
+    /// daemon's last thread has ended, and a thread that waits in a notification for a page that a request
+    /// of a program holds never does: the request would wait for ever for the daemon that is dead.
+    func startGuard(logger: Logger) -> Int32? {
+        let process = apusfs_start_guard(path, device.minor)
+        if process > 0 { return process }
+        logger.warning("no process guards \(path): \(Errno(rawValue: -process))")
+        return nil
+    }
+
     /// The control filesystem of FUSE, when it is mounted, lets the owner abort a connection.
     private func abortConnection() {
         _ = Self.write("1", to: "/sys/fs/fuse/connections/\(device.minor)/abort")

@@ -6,7 +6,7 @@
 //  Integrity    random operations against a model, large files, large directories
 //  CommandLine  what the commands say, and with which exit status
 //  Keyspace     the keys of a server as files
-//  Faults       a server or a daemon that goes away
+//  Faults       servers, connections and daemons that go away, full memory and disks, damaged values
 //
 // Environment: APUSFS_BINARY (the program), APUSFS_TEST_STORE (memory, redis, file, or directory:PATH to try
 // the tests themselves on another filesystem), APUSFS_TEST_SCALE=full and the numbers of `Scale`.

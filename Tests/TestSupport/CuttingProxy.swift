@@ -32,7 +32,14 @@ public final class CuttingProxy: Sendable {
                 seed: seed, maximumDelayMicroseconds: maximumDelayMicroseconds, cutOneIn: cutOneIn))
     }
 
-    public func leaveAlone() { core.disturb(nil) }
+    /// From now on nothing passes, and no end of a connection is seen on its other side. What came meanwhile
+    /// is passed on when `leaveAlone` is called, even if its sender has gone.
+    public func hold() { core.hold(true) }
+
+    public func leaveAlone() {
+        core.hold(false)
+        core.disturb(nil)
+    }
 
     deinit { core.close() }
 
@@ -55,6 +62,7 @@ private final class ProxyCore: @unchecked Sendable {
         var cuts = 0
         var isClosed = false
         var disturbance: ProxyDisturbance?
+        var isHolding = false
     }
 
     let port: Int?
@@ -106,6 +114,12 @@ private final class ProxyCore: @unchecked Sendable {
 
     func disturb(_ disturbance: ProxyDisturbance?) {
         state.withLock { $0.disturbance = disturbance }
+    }
+
+    func hold(_ isHolding: Bool) { state.change { $0.isHolding = isHolding } }
+
+    private func awaitRelease() {
+        let _: Void? = state.wait { $0.isHolding && !$0.isClosed ? nil : () }
     }
 
     /// Waits as the disturbance has it; false when the piece is to be lost with its connection.
@@ -223,6 +237,7 @@ private final class ProxyCore: @unchecked Sendable {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let received = recv(from, &buffer, buffer.count, 0)
+            awaitRelease()
             guard received > 0, mayPass(buffer[..<received]), passesDisturbance() else { return }
             var sent = 0
             while sent < received {

@@ -71,6 +71,8 @@ public final class Talker: @unchecked Sendable {
 
     public func wait() { process.waitUntilExit() }
 
+    public var processID: Int32 { process.processIdentifier }
+
     /// SIGKILL.
     public func kill() {
         if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }

@@ -16,6 +16,14 @@ static inline void apusfs_set_fuse_worker(void *worker) { apusfs_fuse_worker_slo
 enum { APUSFS_MNT_FORCE = 1, APUSFS_MNT_DETACH = 2 };
 int apusfs_umount(const char *path, int flags);
 
+/*
+ * Starts a small process that waits for the death of the calling thread and then aborts the connection of the
+ * FUSE mount at `path` (device 0:`minor`), which the kernel does not do by itself while another thread of the
+ * dead process waits in it for a lock. Returns the process, or -errno. `apusfs_end_guard` ends and reaps it.
+ */
+int apusfs_start_guard(const char *path, unsigned minor);
+void apusfs_end_guard(int process);
+
 /* syncfs(2) of the filesystem that holds the directory `path`. Returns 0 or an errno. */
 int apusfs_sync_filesystem(const char *path);
 

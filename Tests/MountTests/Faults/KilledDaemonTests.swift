@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Primitives
 import TestSupport
@@ -142,6 +143,82 @@ extension MountTests {
                 }
             }
         }
+    }
+}
+
+extension MountTests.KilledDaemonTests {
+    /// The kernel would keep the dead daemon's device open, and the reader waiting, without the guard.
+    @Test func `programs get an error when the daemon is killed in a notification`() throws {
+        let server = try RedisServer(arguments: ["--appendonly", "yes"])
+        let volume = try FaultVolume(on: server, flags: ["--io-timeout", "10m"])
+        defer { volume.cleanUp() }
+        try volume.mount()
+        try SystemCall.writeFile(volume.path + "/file", Bytes.pattern(300_000, seed: 1))
+        _ = try volume.unmount()
+        try volume.mount()
+        let daemon = try #require(volume.daemon)
+        // SAFETY: closed with this function, after the reader was joined.
+        nonisolated(unsafe) let file = try Descriptor(volume.path + "/file", O_RDONLY)
+        server.pause()
+        let outcome = Monitor<Errno?>(nil)
+        let reader = WorkerThread(name: "reader") {
+            do throws(Errno) {
+                _ = try file.read(1_000)
+                outcome.change { $0 = Errno(rawValue: 0) }
+            } catch {
+                outcome.change { $0 = error }
+            }
+        }
+        // The page is locked by the read, and the loss of the subscription has the kernel drop it.
+        #expect(
+            Polling.wait {
+                threads(of: getpid()).contains {
+                    // request_wait_answer, or folio_wait_bit_common behind a readahead.
+                    $0.name == "reader" && $0.waits.contains("_wait_")
+                }
+            })
+        server.kill()
+        #expect(Polling.wait(limitSeconds: 30) { notifies(daemon) })
+        kill(daemon, SIGKILL)
+        let error = outcome.wait(until: .after(milliseconds: 30_000)) { $0 }
+        #expect(error != nil && error?.rawValue != 0)
+        #expect(Polling.wait { !Mount.isRunning(daemon) })
+        try volume.killDaemon()
+        reader.join()
+        try server.start()
+        try volume.mount()
+        let bytes = try SystemCall.readFile(volume.path + "/file")
+        #expect(bytes == Bytes.pattern(300_000, seed: 1))
+        #expect(try volume.unmount() == 0)
+    }
+
+    /// A thread of the daemon waits in the kernel without a way out.
+    private func notifies(_ process: pid_t) -> Bool {
+        threads(of: process).contains { $0.name.hasPrefix("apusfs-notify") && $0.state == "D" }
+    }
+
+    private func threads(of process: pid_t) -> [(name: String, state: String, waits: String)] {
+        let directory = "/proc/\(process)/task"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.map { name in
+            let status = lines("\(directory)/\(name)/status")
+            func field(_ label: String) -> String {
+                let line = status.first { $0.hasPrefix(label + ":") } ?? ""
+                return String(
+                    line.dropFirst(label.count + 1).drop { $0.isWhitespace }
+                        .prefix { !$0.isWhitespace })
+            }
+            return (
+                field("Name"), field("State"),
+                lines("\(directory)/\(name)/wchan").first.map(String.init) ?? ""
+            )
+        }
+    }
+
+    private func lines(_ path: String) -> [Substring] {
+        let text = FileManager.default.contents(atPath: path)
+            .map { String(decoding: $0, as: UTF8.self) }
+        return text?.split(separator: "\n") ?? []
     }
 }
 

@@ -24,6 +24,21 @@ enum Scale {
         "APUSFS_TEST_SHARING_OPERATIONS", standard: 60, full: 3_000)
     /// Mounts of one volume in random tests.
     static let sharingMounts = number("APUSFS_TEST_SHARING_MOUNTS", standard: 3, full: 8)
+    /// How often each fault happens to a mount under work.
+    static let faultRounds = number("APUSFS_TEST_FAULT_ROUNDS", standard: 2, full: 25)
+    /// How long a server is stopped under a mount that waits for it.
+    static let faultPauseMilliseconds = UInt64(
+        number("APUSFS_TEST_FAULT_PAUSE_MS", standard: 1_500, full: 10_000))
+    /// Those faults, by `$APUSFS_TEST_FAULTS` (names with commas between them); by default all.
+    static let faults: [Fault] = {
+        guard let text = environment["APUSFS_TEST_FAULTS"] else { return Fault.allCases }
+        return text.split(separator: ",").map { name in
+            guard let fault = Fault(rawValue: String(name)) else {
+                preconditionFailure("APUSFS_TEST_FAULTS: there is no fault '\(name)'")
+            }
+            return fault
+        }
+    }()
     /// The seed of random tests; by default another one each time. It is printed.
     static let seed = UInt64(
         environment["APUSFS_TEST_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...UInt64.max))
