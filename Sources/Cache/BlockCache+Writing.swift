@@ -19,6 +19,15 @@ extension BlockCache {
             content: .bytes(bytes), baseIsAbsent: baseIsAbsent)
     }
 
+    /// The same, unless something newer waits there to be stored.
+    public func writeIfClean(
+        _ address: BlockAddress, owner: InodeID, at position: Int, bytes: UnsafeRawBufferPointer
+    ) throws(Errno) {
+        try change(
+            address, owner: owner, range: position..<position + bytes.count,
+            content: .bytes(bytes), baseIsAbsent: false, onlyIfClean: true)
+    }
+
     /// The same with zero bytes.
     public func writeZeros(
         _ address: BlockAddress, owner: InodeID, range: Range<Int>, baseIsAbsent: Bool
@@ -29,7 +38,7 @@ extension BlockCache {
 
     private func change(
         _ address: BlockAddress, owner: InodeID, range: Range<Int>, content: CacheShard.Content,
-        baseIsAbsent: Bool
+        baseIsAbsent: Bool, onlyIfClean: Bool = false
     ) throws(Errno) {
         precondition(
             range.lowerBound >= 0 && range.upperBound <= settings.blockSize.bytes,
@@ -43,12 +52,18 @@ extension BlockCache {
             let isDone = withShard(of: hash) { shard in
                 shard.write(
                     address, hash: hash, owner: owner, range: range, content: content,
-                    baseIsAbsent: baseIsAbsent, spare: &spare)
+                    baseIsAbsent: baseIsAbsent, onlyIfClean: onlyIfClean, spare: &spare)
             }
             if isDone { break }
             spare = try obtainSlot(near: hash)
         }
         if !wasPressed, isPressed { flusher.wake() }
+    }
+
+    /// A copy of what is known of a block; `nil` when it is dirty, not here, or known in several pieces.
+    public func copyOfClean(_ address: BlockAddress) -> (offset: Int, bytes: [UInt8])? {
+        let hash = address.mixed
+        return withShard(of: hash) { $0.copyOfClean(address, hash: hash) }
     }
 
     private var isPressed: Bool {

@@ -11,9 +11,10 @@ extension CacheShard {
     /// and `spare` is none. A spare slot that is used becomes none.
     mutating func write(
         _ address: BlockAddress, hash: UInt64, owner: InodeID, range: Range<Int>,
-        content: Content, baseIsAbsent: Bool, spare: inout Slot
+        content: Content, baseIsAbsent: Bool, onlyIfClean: Bool = false, spare: inout Slot
     ) -> Bool {
         let found = table.find(address, hash: hash)
+        if onlyIfClean, found?.pointee.isDirty == true { return true }
         let needsSlot = found.map { !$0.pointee.hasSlot || $0.pointee.isFrozen } ?? true
         if needsSlot, spare == BlockPool.none { return false }
         let entry = found ?? table.insert(newBlock(address, baseIsAbsent: baseIsAbsent))
@@ -52,6 +53,16 @@ extension CacheShard {
                 .copyMemory(from: UnsafeRawBufferPointer(rebasing: present[range]))
         }
         letGo(entry.pointee.slot)
+    }
+
+    /// A copy of what is known of a clean block, if that is one range.
+    func copyOfClean(_ address: BlockAddress, hash: UInt64) -> (offset: Int, bytes: [UInt8])? {
+        guard let entry = table.find(address, hash: hash), entry.pointee.hasSlot,
+            !entry.pointee.isDirty, entry.pointee.known.count == 1
+        else { return nil }
+        let range = entry.pointee.known.span
+        let memory = UnsafeRawBufferPointer(slots.memory(of: entry.pointee.slot))
+        return (range.lowerBound, [UInt8](UnsafeRawBufferPointer(rebasing: memory[range])))
     }
 
     private mutating func markDirty(_ entry: Entry, _ range: Range<Int>, owner: InodeID) {

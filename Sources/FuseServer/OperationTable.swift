@@ -200,6 +200,7 @@ func handle(
     Unmanaged<FuseServer>.fromOpaque(server)._withUnsafeGuaranteedRef { server in
         server.metrics.add(.fuseRequests)
         let request = Request(pointer, server.ownWorker())
+        request.worker.pointee.callerProcess = fuse_req_ctx(pointer)?.pointee.pid ?? 0
         do throws(Errno) {
             try body(server, request)
         } catch {

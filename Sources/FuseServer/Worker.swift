@@ -14,6 +14,8 @@ struct Worker {
     var opcode: UInt32 = 0
     /// The request asks to clear setuid and setgid (FUSE_WRITE_KILL_SUIDGID, FUSE_OPEN_KILL_SUIDGID).
     var clearsPrivileges = false
+    /// The thread of a program whose request is being served; 0 when the kernel does not say.
+    var callerProcess: Int32 = 0
 
     /// Segments of the reply being sent, from index 1 on; index 0 is kept for the header.
     let segments: UnsafeMutablePointer<iovec>

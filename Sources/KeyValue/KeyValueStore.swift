@@ -123,6 +123,8 @@ public struct StoreStatus: Sendable, Equatable {
     public var persistence: Persistence
     /// Whether the store takes no changes (a replica).
     public var isReadOnly: Bool
+    /// Replicas that are connected just now.
+    public var replicas: Int
 
     public enum Persistence: String, Sendable, Codable {
         /// Nothing survives.
@@ -137,8 +139,9 @@ public struct StoreStatus: Sendable, Equatable {
 
     public init(
         product: String, usedBytes: UInt64, limitBytes: UInt64, machineBytes: UInt64,
-        mayEvict: Bool, persistence: Persistence, isReadOnly: Bool
+        mayEvict: Bool, persistence: Persistence, isReadOnly: Bool, replicas: Int = 0
     ) {
+        self.replicas = replicas
         self.product = product
         self.usedBytes = usedBytes
         self.limitBytes = limitBytes

@@ -107,14 +107,14 @@ final class Exchange: @unchecked Sendable {
 
     func wake(_ signal: Signal) { self.signal.change { $0 = signal } }
 
-    /// Waits for a signal. There is always somebody at the lane who sends one by the deadline.
-    func awaitSignal() -> Signal {
-        let signal = self.signal.wait { signal -> Signal? in
+    /// Waits for a signal; `nil` after some time without one. There is always somebody at the lane who sends
+    /// one by the deadline.
+    func awaitSignal(limitMilliseconds: Int) -> Signal? {
+        signal.wait(until: .after(milliseconds: limitMilliseconds)) { signal -> Signal? in
             if case .none = signal { return nil }
             defer { signal = .none }
             return signal
         }
-        return signal ?? .none
     }
 }
 

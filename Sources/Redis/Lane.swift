@@ -48,6 +48,10 @@ final class Lane: Sendable {
         case closed
     }
 
+    /// How long an exchange waits before it asks whether its program was killed.
+    private static let patienceMilliseconds =
+        RedisSocket.patientTicks * RedisSocket.tickMilliseconds
+
     let name: String
     private let endpoint: RedisEndpoint
     private let options: RedisOptions
@@ -134,13 +138,17 @@ final class Lane: Sendable {
     }
 
     private func awaitLink(until instant: Deadline, _ deadline: Deadline) throws(LaneFailure) {
-        let changed: Void? = state.wait(until: min(instant, deadline)) { state in
+        let tick = Deadline.after(milliseconds: Interruption.intervalMilliseconds)
+        let changed: Void? = state.wait(until: min(instant, deadline, tick)) { state in
             if state.isClosed { return () }
             switch state.link {
             case .up: return ()
             case .down(let retry): return retry.hasPassed ? () : nil
             case .connecting, .breaking: return nil
             }
+        }
+        if changed == nil, tick.hasPassed, Interruption.isRequested {
+            throw .unreachable(LinkFailure.interrupted.text)
         }
         if changed == nil, deadline.hasPassed {
             throw .unreachable(state.withLock { $0.lastProblem })
@@ -161,6 +169,7 @@ final class Lane: Sendable {
             state.lastProblem = failure.text
         }
         if case .rejected(let error) = failure { throw .rejected(error) }
+        if Interruption.isRequested { throw .unreachable(LinkFailure.interrupted.text) }
         if deadline.hasPassed { throw .unreachable(failure.text) }
     }
 
@@ -206,11 +215,14 @@ final class Lane: Sendable {
             case .read: action = read(connection, own: ticket)
             case .done: return
             case .wait:
-                switch exchange.awaitSignal() {
+                switch exchange.awaitSignal(limitMilliseconds: Self.patienceMilliseconds) {
                 case .answered: return
                 case .read: action = .read
                 case .failed(let sent, let failure): throw .lost(sent: sent, failure)
-                case .none: preconditionFailure("woken without a signal")
+                case .some(.none): preconditionFailure("woken without a signal")
+                case nil:
+                    // Whoever reads then gives the connection up, and everybody's exchange comes back.
+                    if Interruption.isRequested { connection.socket.shutdown() }
                 }
             }
         }

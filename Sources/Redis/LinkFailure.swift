@@ -5,6 +5,8 @@ enum LinkFailure: Error, Hashable {
     case closedByServer
     /// No answer before the deadline of an exchange.
     case timedOut
+    /// The program that waits for the answer was killed.
+    case interrupted
     case system(code: Int32)
     /// Bytes that no Redis server sends.
     case malformedReply(String)
@@ -14,6 +16,7 @@ enum LinkFailure: Error, Hashable {
         switch self {
         case .closedByServer: "the server closed the connection"
         case .timedOut: "the server does not answer"
+        case .interrupted: "the program that waited was killed"
         case .system(let code): String(cString: strerror(code))
         case .malformedReply(let what): "malformed reply: \(what)"
         }

@@ -1,8 +1,8 @@
 /// Decides when the next attempt to connect is made: at once after a loss, then after 10 ms, doubling
-/// to at most 100 ms, so that service returns within 100 ms of the server's.
+/// to at most 50 ms, so that service returns within 100 ms of the server's.
 struct ReconnectPolicy: Equatable {
     static let firstPauseMilliseconds = 10
-    static let longestPauseMilliseconds = 100
+    static let longestPauseMilliseconds = 50
 
     private var nextPauseMilliseconds = 0
 

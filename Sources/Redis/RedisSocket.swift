@@ -1,11 +1,16 @@
 import CLinux
 import Glibc
+import Primitives
 
 /// The descriptor of a connection, once hiredis has done its part: gather writes, and reads straight to
 /// where the bytes belong. One thread may send while another receives; `shutdown` comes from any thread.
 final class RedisSocket: ByteSource, @unchecked Sendable {
     /// How often a wait looks whether it should end.
     static let tickMilliseconds = 50
+
+    /// How long a server may be silent before a connection is given up because a program was killed: others
+    /// have to send again what they wait for.
+    static let patientTicks = 10
 
     /// IOV_MAX of Linux.
     private static let maximumPieces = 1_024
@@ -68,6 +73,7 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
     func receive(
         into first: UnsafeMutableRawBufferPointer, then second: UnsafeMutableRawBufferPointer
     ) throws(LinkFailure) -> Int {
+        var silentTicks = 0
         while true {
             let received: Int
             if second.isEmpty {
@@ -82,6 +88,8 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
             if received > 0 { return received }
             if received == 0 { throw .closedByServer }
             try judge(errno)
+            silentTicks += 1
+            if silentTicks >= Self.patientTicks, Interruption.isRequested { throw .interrupted }
         }
     }
 

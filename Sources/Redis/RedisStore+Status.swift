@@ -48,7 +48,8 @@ extension RedisStore {
             mayEvict: policy != "noeviction" && (information == nil || limit > 0),
             persistence: persistence(
                 isLogging: information?["aof_enabled"] == "1", settings: settings),
-            isReadOnly: isReplica && information?["slave_read_only"] != "0")
+            isReadOnly: isReplica && information?["slave_read_only"] != "0",
+            replicas: Int(clamping: information?.number("connected_slaves") ?? 0))
     }
 
     private static func persistence(

@@ -122,7 +122,7 @@ public final class RedisStore: KeyValueStore {
                 try loadScripts(
                     Script.all + batchScripts.loaded, lane, exchange.deadline)
             case .some:
-                guard !exchange.deadline.hasPassed else {
+                guard !exchange.deadline.hasPassed, !Interruption.isRequested else {
                     throw .unavailable("the server says that it is busy")
                 }
                 pause(milliseconds: pauses.pauseMilliseconds(), exchange.deadline)
@@ -158,7 +158,7 @@ public final class RedisStore: KeyValueStore {
                 if sent, !exchange.mayResend {
                     throw .unavailable("connection lost before the answer came: \(failure.text)")
                 }
-                if exchange.deadline.hasPassed {
+                if exchange.deadline.hasPassed || Interruption.isRequested {
                     throw .unavailable("\(endpoint): \(failure.text)")
                 }
                 exchange.rewind()

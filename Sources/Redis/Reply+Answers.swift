@@ -31,7 +31,12 @@ extension Reply {
         case .members: return .members(try members())
         case .time:
             let parts = try elements("TIME", count: 2)
-            return .time(milliseconds: try parts[0].number() * 1_000 + parts[1].number() / 1_000)
+            // What a hostile server says must not overflow.
+            let (seconds, microseconds) = (try parts[0].number(), try parts[1].number())
+            guard (0...1 << 53).contains(seconds), (0..<1_000_000).contains(microseconds) else {
+                throw Self.unexpected("TIME")
+            }
+            return .time(milliseconds: seconds * 1_000 + microseconds / 1_000)
         case .existence: return .existing([try integer() == 1])
         case .keys:
             let parts = try elements("SCAN", count: 2)
@@ -64,11 +69,21 @@ extension Reply {
 
     private func members() throws(StoreError) -> [Member] {
         try pairs().map { pair throws(StoreError) in
-            guard let score = Int64(decimal: pair.value) else {
-                throw .protocolViolation("a score that is no whole number")
+            guard let score = Self.score(pair.value) else {
+                throw .protocolViolation("a score that is no number")
             }
             return Member(pair.field, score: score)
         }
+    }
+
+    /// Others than ApusFS may have put a fraction or an infinity there: the whole number below, within the
+    /// numbers that a batch can store.
+    private static func score(_ text: Bytes) -> Int64? {
+        if let score = Int64(decimal: text) { return score }
+        guard let score = Double(String(decoding: text, as: UTF8.self)), !score.isNaN else {
+            return nil
+        }
+        return Int64(min(max(score, -0x1p53), 0x1p53).rounded(.down))
     }
 
     private func pairs() throws(StoreError) -> [Pair] {

@@ -50,6 +50,8 @@ enum ErrorKind: Equatable {
         case "READONLY": self = .refused(.readOnly)
         case "NOAUTH", "WRONGPASS", "NOPERM": self = .refused(.notAuthorized(message))
         case "WRONGTYPE": self = .refused(.wrongKind)
+        case "MISCONF" where message.contains("No space left on device"):
+            self = .refused(.outOfMemory)
         // The server cannot write to its disk or has too few replicas, and takes no changes meanwhile.
         case "MISCONF", "NOREPLICAS": self = .refused(.unavailable(message))
         // What the ACL forbids within a script has no word of its own in Redis 7.0.

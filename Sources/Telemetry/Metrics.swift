@@ -29,6 +29,7 @@ public enum Metric: String, CaseIterable, Sendable {
     case malformedRecords = "malformed_records_total"
     case invalidationsReceived = "invalidations_received_total"
     case reapedBlocks = "reaped_blocks_total"
+    case storeLosses = "store_losses_total"
 
     /// One line for people (HELP in the text format).
     public var help: String {
@@ -55,6 +56,7 @@ public enum Metric: String, CaseIterable, Sendable {
         case .malformedRecords: "Stored records that cannot be right."
         case .invalidationsReceived: "Changes that other mounts announced."
         case .reapedBlocks: "Blocks of deleted files that were dropped."
+        case .storeLosses: "Times that the store had lost changes that it had acknowledged."
         }
     }
 }
@@ -138,6 +140,7 @@ extension Metric {
         case .malformedRecords: 18
         case .invalidationsReceived: 19
         case .reapedBlocks: 20
+        case .storeLosses: 21
         }
     }
 }

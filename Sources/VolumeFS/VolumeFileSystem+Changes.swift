@@ -99,6 +99,7 @@ extension VolumeFileSystem {
     private func expireEverything() {
         generations.bumpAll()
         entries.removeAll()
+        recentFlushes.hold(from: cache)
         cache.invalidateAll()
         for state in inodes.snapshot() {
             state.withFacts { facts in

@@ -56,6 +56,7 @@ extension VolumeFileSystem {
         do throws(Errno) {
             let outcome = try store.store(changes, of: state.id, then: commit)
             cache.finishFlush(dirty, forms: outcome.forms)
+            recentFlushes.note(state.id, dirty.map(\.address))
             generations.bump(state.id)
             state.withFacts { facts in
                 facts.record.allocatedBlocks = max(

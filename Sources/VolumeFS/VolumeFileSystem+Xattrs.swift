@@ -24,6 +24,8 @@ extension VolumeFileSystem {
         // Only who may read the trusted ones sees them (xattr(7)).
         let hidden = caller.userID == 0 ? nil : Self.trusted
         return try store.xattrs(inode).map { $0.name }
+            // What nobody could have set, and nobody can get: a damaged record.
+            .filter { Self.isServed($0) }
             .filter { name in hidden.map { !name.starts(with: $0) } ?? true }
             .sorted { $0.lexicographicallyPrecedes($1) }
             .reduce(into: []) { list, name in
@@ -79,10 +81,15 @@ extension VolumeFileSystem {
     private func attributeName(_ name: FileName) throws(Errno) -> [UInt8] {
         guard name.bytes.count <= FileName.maximumByteCount else { throw .outOfRange }
         let key = name.copied
-        if AccessList.isName(key) { return key }
-        let namespaces = ["user.", "trusted.", "security."]
-        guard namespaces.contains(where: { key.starts(with: $0.utf8) && key.count > $0.utf8.count })
-        else { throw .notSupported }
+        guard Self.isServed(key) else { throw .notSupported }
         return key
+    }
+
+    private static func isServed(_ name: [UInt8]) -> Bool {
+        if AccessList.isName(name) { return true }
+        return name.count <= FileName.maximumByteCount && !name.contains(0)
+            && ["user.", "trusted.", "security."].contains {
+                name.starts(with: $0.utf8) && name.count > $0.utf8.count
+            }
     }
 }

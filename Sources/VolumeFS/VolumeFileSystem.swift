@@ -41,6 +41,7 @@ public final class VolumeFileSystem: FileSystemOperations {
     let files = HandleTable<OpenFile>()
     let directories = HandleTable<OpenDirectory>()
     let lazyTimes = LazyTimes()
+    let recentFlushes = RecentFlushes()
     let nameBudget = DirectoryNames.Budget()
     let listingBudget = KeptListing.Budget()
     let statistics = Locked<StatisticsSnapshot?>(nil)
@@ -80,7 +81,8 @@ public final class VolumeFileSystem: FileSystemOperations {
                 onChange: { [weak self] change in self?.apply(change) },
                 beforeSharing: { [weak self] in self?.prepareToShare() },
                 onFenced: { [weak self] in self?.giveUpWhatWasNotStored() },
-                onRegistered: { [weak self] in self?.reclaimOrphans() }))
+                onRegistered: { [weak self] in self?.reclaimOrphans() },
+                onReturn: { [weak self] hasLost in self?.storeReturned(hasLost: hasLost) }))
     }
 
     public func unmounted() {

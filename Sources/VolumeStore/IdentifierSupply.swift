@@ -7,10 +7,15 @@ final class IdentifierSupply: Sendable {
     static let rangeLength: UInt64 = 1_024
 
     private let left = Locked<Range<UInt64>>(0..<0)
+    private let greatest = Locked<UInt64>(0)
+
+    /// The greatest number that was ever taken here.
+    var greatestTaken: UInt64 { greatest.withLock { $0 } }
 
     /// `upTo` is the counter after it was raised by `rangeLength`.
     func refill(upTo sum: Int64) {
         let end = UInt64(sum) + 1
+        greatest.withLock { $0 = max($0, UInt64(sum)) }
         left.withLock { left in
             // Of two threads that refilled at once, the range of one is lost.
             left = end - Self.rangeLength..<end

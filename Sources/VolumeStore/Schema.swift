@@ -87,6 +87,8 @@ enum Field {
     static let blocks = Bytes("blocks".utf8)
     static let changes = Bytes("v".utf8)
     static let sessionEpoch = Bytes("se".utf8)
+    static let losses = Bytes("lost".utf8)
+    static let lastLoss = Bytes("lostat".utf8)
 
     // An inode: one letter each, so that the hash stays small.
     static let mode: Bytes = [UInt8(ascii: "m")]

@@ -10,16 +10,22 @@ public struct VolumeHooks: Sendable {
     public var onFenced: @Sendable () -> Void
     /// A new session is there, after `onFenced`.
     public var onRegistered: @Sendable () -> Void
+    /// The store was heard again after messages may have been lost. When it has lost changes that it had
+    /// acknowledged, what was stored lately and is still held is to be stored again, and
+    /// `onChange(.everything)` follows.
+    public var onReturn: @Sendable (_ hasLost: Bool) -> Void
 
     public init(
         onChange: @escaping @Sendable (RemoteChange) -> Void,
         beforeSharing: @escaping @Sendable () -> Void = {},
         onFenced: @escaping @Sendable () -> Void = {},
-        onRegistered: @escaping @Sendable () -> Void = {}
+        onRegistered: @escaping @Sendable () -> Void = {},
+        onReturn: @escaping @Sendable (_ hasLost: Bool) -> Void = { _ in }
     ) {
         self.onChange = onChange
         self.beforeSharing = beforeSharing
         self.onFenced = onFenced
         self.onRegistered = onRegistered
+        self.onReturn = onReturn
     }
 }

@@ -25,9 +25,11 @@ extension VolumeStore {
         _ conditions: [Condition], _ mutations: [Mutation]
     ) throws(StoreError) -> CommitOutcome {
         guard !isReadOnly else { throw .readOnly }
-        return try slots.withID(session: membership.key(schema)) { id throws(StoreError) in
+        let outcome = try slots.withID(session: membership.key(schema)) { id throws(StoreError) in
             try store.commit(Batch(id: id, conditions: conditions, mutations: mutations))
         }
+        noteHistory(outcome, mutations)
+        return outcome
     }
 
     /// Sends reads in one round trip.

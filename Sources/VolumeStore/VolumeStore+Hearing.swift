@@ -66,5 +66,8 @@ extension VolumeStore {
     }
 
     /// A message has been acted upon.
-    func heard(_ number: UInt64) { hearing.change { $0.last = number } }
+    func heard(_ number: UInt64) {
+        hearing.change { $0.last = number }
+        history.withLock { $0.note(change: number) }
+    }
 }

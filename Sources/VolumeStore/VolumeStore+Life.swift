@@ -169,7 +169,7 @@ extension VolumeStore {
         }
     }
 
-    private func announce(_ change: RemoteChange) {
+    func announce(_ change: RemoteChange) {
         if case .everything = change { known.forgetAll() }
         life.withLock { $0.hooks }?.onChange(change)
     }

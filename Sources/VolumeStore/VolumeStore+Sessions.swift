@@ -131,8 +131,9 @@ extension VolumeStore {
 
     /// Learns who is registered. Becomes alone, or gives that up, as it is found.
     func refreshMembership() throws(StoreError) {
+        let expected = history.withLock { $0 }
         let answers = try store.read([
-            .fields(key: schema.volume, [Field.sessionEpoch]),
+            .fields(key: schema.volume, [Field.sessionEpoch, Field.changes, Field.losses]),
             .members(key: schema.sessions, upTo: .max, limit: Membership.maximumSessions),
             .allFields(key: schema.crashed),
         ])
@@ -140,6 +141,14 @@ extension VolumeStore {
             case .members(let members) = answers[1], case .pairs(let crashed) = answers[2],
             let epoch = values.first.flatMap({ $0 }).flatMap({ Int64(decimal: $0) })
         else { throw .protocolViolation("unexpected answers about sessions") }
+        if let loss = expected.loss(in: values) {
+            try noteLoss(loss)
+        } else {
+            life.withLock { $0.hooks }?.onReturn(false)
+        }
+        history.withLock {
+            $0.note(losses: values[2].flatMap { UInt64(decimal: $0) } ?? 0)
+        }
         let own = sessionID
         let others = members.compactMap { UInt64(decimal: $0.name).map { SessionID($0) } }
             .filter { $0 != own }

@@ -8,6 +8,9 @@ public struct StoredStatistics: Sendable, Equatable {
     /// Bytes of stored blocks, before compression.
     public var storedBytes: UInt64
     public var store: StoreStatus
+    /// How often mounts noticed that the store had lost changes that it had acknowledged, and when last.
+    public var losses: UInt64
+    public var lastLoss: Timestamp?
 
     /// Bytes of memory that the store uses.
     public var usedBytes: UInt64 { store.usedBytes }
@@ -21,25 +24,28 @@ extension VolumeStore {
     /// Two trips: the volume's counters, and what the store says of itself.
     public func statistics() throws(Errno) -> StoredStatistics {
         let answers = try read([
-            .fields(key: schema.volume, [Field.inodes, Field.blocks])
+            .fields(key: schema.volume, [Field.inodes, Field.blocks, Field.losses, Field.lastLoss])
         ])
-        guard case .values(let values) = answers[0], values.count == 2 else {
+        guard case .values(let values) = answers[0], values.count == 4 else {
             throw answerMismatch()
         }
         let status = try translated { () throws(StoreError) in try store.status() }
-        let blocks = try counter(values[1], "blocks")
+        let blocks = counter(values[1], "blocks")
         let (bytes, overflow) = blocks.multipliedReportingOverflow(
             by: UInt64(settings.blockSize.bytes))
         return StoredStatistics(
-            inodes: try counter(values[0], "inodes"), storedBytes: overflow ? .max : bytes,
-            store: status)
+            inodes: counter(values[0], "inodes"), storedBytes: overflow ? .max : bytes,
+            store: status, losses: values[2].flatMap { UInt64(decimal: $0) } ?? 0,
+            lastLoss: values[3].flatMap { Int64(decimal: $0) }.map { Timestamp(nanoseconds: $0) })
     }
 
-    /// A counter of the volume's; one that fell below 0 by a crash counts as 0.
-    private func counter(_ value: Bytes?, _ name: String) throws(Errno) -> UInt64 {
+    /// A counter of the volume's; one that fell below 0 by a crash counts as 0, and so does a damaged one,
+    /// for which nobody should be kept from mounting the volume.
+    private func counter(_ value: Bytes?, _ name: String) -> UInt64 {
         guard let value else { return 0 }
         guard let number = Int64(decimal: value) else {
-            throw malformed(schema.volume, "\(name) is no number")
+            _ = malformed(schema.volume, "\(name) is no number")
+            return 0
         }
         return UInt64(max(0, number))
     }

@@ -148,6 +148,7 @@ extension VolumeStore {
                     writes,
                     then: Batch(
                         id: id, conditions: batch.conditions, mutations: batch.mutations))
+                if let answer = outcome.batch { noteHistory(answer, batch.mutations) }
                 guard outcome.writes.count == writes.count else {
                     throw .protocolViolation("a store that does not answer each write")
                 }

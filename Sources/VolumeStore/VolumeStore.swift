@@ -39,6 +39,7 @@ public final class VolumeStore: Sendable {
     let membership: Membership
     let reaper: ReaperQueue
     let hearing = Monitor(Hearing())
+    let history = Locked(History())
     let hearsNow = Atomic(false)
     let locks = Locked(LockBook())
     /// One change of an inode's locks at a time; may be held over a trip, and nothing else with it.

@@ -4,9 +4,9 @@ import Testing
 @testable import Redis
 
 @Suite struct DecisionTests {
-    @Test func `connecting is tried at once, then after pauses that double up to 100 ms`() {
+    @Test func `connecting is tried at once, then after pauses that double up to 50 ms`() {
         var policy = ReconnectPolicy()
-        #expect((0..<7).map { _ in policy.pauseMilliseconds() } == [0, 10, 20, 40, 80, 100, 100])
+        #expect((0..<7).map { _ in policy.pauseMilliseconds() } == [0, 10, 20, 40, 50, 50, 50])
         policy.didConnect()
         #expect(policy.pauseMilliseconds() == 0)
     }

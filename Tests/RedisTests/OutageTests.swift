@@ -50,6 +50,41 @@ import Testing
         #expect(metrics.value(of: .storeReconnects) == 1)
     }
 
+    /// The median of some rounds, because the machine may be busy.
+    @Test func `a call that waits is answered within 100 ms of the server's return`() throws {
+        let server = try RedisServer()
+        let store = try connect(server.path)
+        defer { store.close() }
+        let answered = Monitor<Deadline?>(nil)
+        var milliseconds: [Int64] = []
+        for _ in 0..<9 {
+            let next = try server.prepareStart()
+            server.kill()
+            answered.change { $0 = nil }
+            let caller = WorkerThread(name: "caller") {
+                do throws(StoreError) {
+                    _ = try store.read([.time])
+                    answered.change { $0 = .now }
+                } catch {
+                    answered.change { $0 = Deadline(monotonicNanoseconds: .max) }
+                }
+            }
+            // So long that the pauses between attempts have grown to their limit.
+            let early: Void? = answered.wait(until: .after(milliseconds: 300)) {
+                $0 == nil ? nil : ()
+            }
+            #expect(early == nil)
+            try next.begin()
+            let returned = Deadline.now
+            caller.join()
+            let end = try #require(answered.withLock { $0 })
+            milliseconds.append(
+                (end.monotonicNanoseconds - returned.monotonicNanoseconds) / 1_000_000)
+        }
+        print("answered so many milliseconds after the server's return: \(milliseconds)")
+        #expect(milliseconds.sorted()[4] <= 100)
+    }
+
     @Test func `connections that an administrator ended are made again unnoticed`() throws {
         let server = try RedisServer()
         let store = try connect(server.path)
@@ -166,6 +201,29 @@ import Testing
         let second = try connect(server.path)
         defer { second.close() }
         #expect(try second.total() == "1")
+    }
+
+    /// A volume's lists must not become unreadable for a score that somebody else set.
+    @Test func `scores that no batch can store are read as the nearest whole number`() throws {
+        let server = try RedisServer()
+        let store = try connect(server.path)
+        defer { store.close() }
+        try server.cli("ZADD", "z", "-inf", "a", "-0.5", "b", "0.5", "c", "5e17", "d")
+        let answer = try store.read([.members(key: bytes("z"), upTo: .max, limit: 9)])
+        #expect(
+            answer == [
+                .members([
+                    Member(bytes("a"), score: -1 << 53), Member(bytes("b"), score: -1),
+                    Member(bytes("c"), score: 0), Member(bytes("d"), score: 1 << 53),
+                ])
+            ])
+    }
+
+    @Test func `a full disk of the append-only file is a full store`() throws {
+        let text = "MISCONF Errors writing to the AOF file: No space left on device"
+        #expect(Reply.error(bytes(text)).failure == .outOfMemory)
+        let other = "MISCONF Errors writing to the AOF file: Input/output error"
+        #expect(Reply.error(bytes(other)).failure == .unavailable(other))
     }
 
     @Test func `a replica takes no changes and says so`() throws {

@@ -4,7 +4,7 @@ import Testing
 @testable import Redis
 
 /// Hands out bytes in pieces of sizes that a generator chooses, then ends.
-private final class Chunks: ByteSource {
+final class Chunks: ByteSource {
     private var rest: ArraySlice<UInt8>
     private var random: SplitMix
     private let largest: Int

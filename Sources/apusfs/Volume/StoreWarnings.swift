@@ -1,4 +1,5 @@
 import KeyValue
+import VolumeStore
 
 /// What people should know about a server before they trust it with their files.
 enum StoreWarnings {
@@ -27,6 +28,16 @@ enum StoreWarnings {
             warnings.append("\(source): a replica that takes no changes")
         }
         return warnings
+    }
+
+    /// What a volume remembers.
+    static func about(_ figures: StoredStatistics) -> [String] {
+        guard figures.losses > 0 else { return [] }
+        let when = figures.lastLoss.map { ", last noticed at \(ClockText.utc($0))" } ?? ""
+        return [
+            "THE STORE LOST CHANGES that it had acknowledged, \(figures.losses) times\(when); the logs of the "
+                + "mounts say how many"
+        ]
     }
 
     /// `--strict`: a server that may evict keys, or that keeps nothing or only snapshots, is refused.

@@ -44,8 +44,11 @@ struct VolumeReport: Codable, Sendable {
         /// `none`, `snapshots`, `everySecond`, `always`
         var persistence: String
         var isReadOnly: Bool
+        /// Connected just now.
+        var replicas: Int
 
         init(_ status: StoreStatus) {
+            replicas = status.replicas
             product = status.product
             usedBytes = status.usedBytes
             limitBytes = status.limitBytes
@@ -149,6 +152,7 @@ extension VolumeReport {
             do throws(Errno) {
                 let figures = try store.statistics()
                 report.usage = Usage(inodes: figures.inodes, storedBytes: figures.storedBytes)
+                report.warnings += StoreWarnings.about(figures)
             } catch {
                 report.warnings.append("\(access.source): the volume's counters: \(error)")
             }
@@ -229,6 +233,11 @@ extension VolumeReport {
     }
 
     private var durability: String {
+        let replicas = store.replicas == 0 ? "" : ", replicas: \(store.replicas)"
+        return persistence + replicas
+    }
+
+    private var persistence: String {
         switch StoreStatus.Persistence(rawValue: store.persistence) {
         case .some(.none), nil: ", keeps nothing across restarts"
         case .snapshots: ", keeps snapshots"
