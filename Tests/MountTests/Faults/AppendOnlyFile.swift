@@ -4,7 +4,7 @@ import Primitives
 
 /// The append-only file of a server: the part of it that grows.
 struct AppendOnlyFile {
-    /// What `appendfsync everysec` may lose: it starts an fsync each second, and takes up to another one for it.
+    /// What `appendfsync everysec` may lose: it starts an fsync each second, which takes up to another one.
     static let mayLoseMilliseconds = 2_000
 
     private let directory: String

@@ -40,7 +40,7 @@ extension MountTests {
 
         @Test
         func
-            `a server that lost its latest changes is noticed, and data still held is stored again`()
+            `a server that lost its latest changes is noticed, and what is held is stored again`()
             throws
         {
             let server = try makeServer()
