@@ -5,14 +5,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Where 'make mount' mounts, and what: without SOURCE, a private Redis that apusfs starts and stops.
-MOUNTPOINT ?= $(HOME)/apusfs
+MOUNTPOINT ?= $(HOME)/apusfs-mount
 SOURCE ?=
 PREFIX ?= /usr/local
 
 RELEASE := swift build -c release --static-swift-stdlib
 apusfs = $(shell $(RELEASE) --show-bin-path)/apusfs
 
-.PHONY: help deps build mount umount test conformance format lint install clean
+.PHONY: help deps build check-mountpoint mount umount test conformance format lint install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,13 +21,22 @@ deps: ## install the Debian packages that are missing
 	@.ci/dependencies
 
 build: deps ## build the release, which runs without the Swift toolchain
-	@echo "build: the first time takes a few minutes"
+	@[[ -e "$(apusfs)" ]] || echo "build: the first time takes a few minutes"
 	@.ci/alive building $(RELEASE) --product apusfs
 
-mount: build ## build and mount at MOUNTPOINT (~/apusfs) from SOURCE (a private Redis)
+# Before a build of some minutes: what would make it useless.
+check-mountpoint:
+	@if [[ -d "$(MOUNTPOINT)" && -n "$$(ls -A "$(MOUNTPOINT)" 2>/dev/null)" ]] && \
+	    ! findmnt -n --mountpoint "$(MOUNTPOINT)" >/dev/null; then \
+	    echo "mount: $(MOUNTPOINT) is not empty; choose another: make mount MOUNTPOINT=DIR" >&2; exit 1; \
+	fi
+
+mount: check-mountpoint build ## build and mount at MOUNTPOINT (~/apusfs-mount) from SOURCE (a private Redis)
 	@if stat -f "$(MOUNTPOINT)" >/dev/null 2>&1 && \
 	    findmnt -n -t fuse.apusfs --mountpoint "$(MOUNTPOINT)" >/dev/null; then \
 	    echo "mount: $(MOUNTPOINT) is mounted already"; \
+	    [[ -z "$(SOURCE)" || "$$(findmnt -n -o SOURCE --mountpoint "$(MOUNTPOINT)")" == "$(SOURCE)" ]] || { \
+	        echo "mount: and shows $$(findmnt -n -o SOURCE --mountpoint "$(MOUNTPOINT)"), not $(SOURCE)" >&2; exit 1; }; \
 	else \
 	    mkdir -p "$(MOUNTPOINT)" 2>/dev/null || true; \
 	    "$(apusfs)" mount $(if $(SOURCE),"$(SOURCE)") "$(MOUNTPOINT)"; \
@@ -35,8 +44,9 @@ mount: build ## build and mount at MOUNTPOINT (~/apusfs) from SOURCE (a private 
 	@echo
 	@"$(apusfs)" status "$(MOUNTPOINT)"
 	@echo
-	@echo "The volume is mounted at $(MOUNTPOINT). Unmount it with: make umount"
-	@echo "(or: $(apusfs) umount $(MOUNTPOINT))"
+	@echo "The volume is mounted at $(MOUNTPOINT). Unmount it with:"
+	@echo "    make umount$(if $(filter-out $(HOME)/apusfs-mount,$(MOUNTPOINT)), MOUNTPOINT='$(MOUNTPOINT)')"
+	@echo "or  $(apusfs) umount '$(MOUNTPOINT)'"
 
 umount: ## unmount MOUNTPOINT and wait until everything is stored
 	@"$(apusfs)" umount "$(MOUNTPOINT)"

@@ -99,10 +99,10 @@ import Testing
     }
 
     @Test func `options of FUSE are handed on, in libfuse's spelling`() throws {
-        let settings = try settings("nosuid,max-read=65536,default_permissions,fsname=a\\,b")
+        let settings = try settings("nosuid,default-permissions,fsname=a\\,b")
         #expect(
             settings.fuseOptions == [
-                "nosuid", "max_read=65536", "default_permissions", "fsname=a,b",
+                "nosuid", "default_permissions", "fsname=a,b",
             ])
     }
 

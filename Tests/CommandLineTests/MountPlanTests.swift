@@ -16,6 +16,23 @@ import Testing
         #expect(plan.mountPoint == "/work/mnt")
     }
 
+    @Test(arguments: ["file:/mnt/x", "file:/mnt/x/store", "file:/mnt/x/"])
+    func `a store cannot lie in its own mount`(source: String) throws {
+        #expect(throws: CommandFailure.self) { try plan(source, "/mnt/x") }
+        #expect(try plan("file:/mnt/xy", "/mnt/x").mountPoint == "/mnt/x")
+    }
+
+    @Test func `mount(8) sees a server's source as fstab writes it, and no password`() throws {
+        #expect(try plan("redis://server:7000", "/mnt/x").shownSource == "redis://server:7000")
+        let plan = try MountPlan.make(
+            places: ["redis://server/1", "/mnt/x"], settings: MountSettings(),
+            environment: ["APUSFS_REDIS_PASSWORD": "hunter2"], workingDirectory: "/")
+        #expect(plan.source.password?.reveal() == "hunter2")
+        #expect(plan.shownSource == "redis://server/1")
+        let written = try self.plan("redis://:hunter2@server/1", "/mnt/x").shownSource
+        #expect(!written.contains("hunter2") && written.contains("***"))
+    }
+
     @Test(arguments: [["/mnt/x"], ["none", "/mnt/x"], ["-", "/mnt/x"]])
     func `without a source the default place is used`(places: [String]) throws {
         let plan = try MountPlan.make(

@@ -8,9 +8,11 @@ struct MountPlan: Equatable, Sendable, Codable {
     /// Absolute.
     var mountPoint: String
     var settings: MountSettings
+    /// The source as it was written, where that names no password: mount(8) compares it with fstab.
+    var writtenSource: String?
 
     /// What is allowed to be shown in `ps` and to other programs.
-    var shownSource: String { "\(source)" }
+    var shownSource: String { writtenSource ?? "\(source)" }
 
     /// Puts together what a mount needs from the words of the command line.
     static func make(
@@ -39,9 +41,23 @@ struct MountPlan: Equatable, Sendable, Codable {
         settings.passwordFile = settings.passwordFile.map { absolute($0, workingDirectory) }
         settings.logFile = settings.logFile.map { absolute($0, workingDirectory) }
         settings.pidFile = settings.pidFile.map { absolute($0, workingDirectory) }
-        return MountPlan(
+        var plan = MountPlan(
             source: DefaultPlace.absolute(complete, workingDirectory: workingDirectory),
             mountPoint: absolute(mountPoint, workingDirectory), settings: settings)
+        if source.password == nil, !source.isPrivate { plan.writtenSource = text }
+        try refuseStoreInsideMount(plan)
+        return plan
+    }
+
+    /// The mount would hold its own data.
+    private static func refuseStoreInsideMount(_ plan: MountPlan) throws(CommandFailure) {
+        guard case .embedded(let directory) = plan.source.place else { return }
+        guard directory == plan.mountPoint || directory.hasPrefix(plan.mountPoint + "/") else {
+            return
+        }
+        throw CommandFailure(
+            "file:\(directory): lies at or below its own mount point \(plan.mountPoint)",
+            status: .usage)
     }
 
     private static func absolute(_ path: String, _ workingDirectory: String) -> String {

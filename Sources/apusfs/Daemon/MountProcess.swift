@@ -120,7 +120,9 @@ final class MountProcess: Sendable {
         }
         let lost = served.lostFileCount()
         guard lost == 0 else {
-            throw CommandFailure("changes of \(lost) files could not be stored and are lost")
+            throw CommandFailure(
+                "changes of \(lost) file\(lost == 1 ? "" : "s") could not be stored, or not as "
+                    + "safely as asked for; what is missing is lost")
         }
     }
 

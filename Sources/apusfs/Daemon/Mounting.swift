@@ -23,7 +23,7 @@ enum Mounting {
                 try serveInForeground(plan)
             } else {
                 try BackgroundMount.start(plan) { MountReporter.show($0) }
-                try requireAnswer(plan.mountPoint)
+                try requireAnswer(plan)
             }
         } catch {
             throw error.with(.mountFailure)
@@ -31,11 +31,16 @@ enum Mounting {
     }
 
     /// The mount is asked as any program would ask it.
-    private static func requireAnswer(_ mountPoint: String) throws(CommandFailure) {
+    private static func requireAnswer(_ plan: MountPlan) throws(CommandFailure) {
         var information = statvfs()
-        guard statvfs(mountPoint, &information) == 0 else {
-            throw CommandFailure(mountPoint, "mounted, but does not answer", errno: errno)
-        }
+        guard statvfs(plan.mountPoint, &information) != 0 else { return }
+        let failure = Errno(rawValue: errno)
+        // Who is told that a mount failed does not expect one.
+        try Unmounting.detach(plan.mountPoint)
+        throw CommandFailure(
+            "\(plan.mountPoint): unmounted again, since it answered: \(failure); the volume may be "
+                + "damaged: apusfs check --repair \(plan.shownSource) --volume \(plan.settings.volume)"
+        )
     }
 
     private static func serveInForeground(_ plan: MountPlan) throws(CommandFailure) {

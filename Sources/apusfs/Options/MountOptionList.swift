@@ -10,7 +10,7 @@ enum MountOptionList {
     ]
     /// The same, with a value.
     static let handedOnWithValue: Set<String> = [
-        "fsname", "subtype", "max-read", "context", "fscontext", "defcontext", "rootcontext",
+        "fsname", "context", "fscontext", "defcontext", "rootcontext",
     ]
     /// Words that have been obeyed, or need not be, once they arrive here.
     static let ignored: Set<String> = [

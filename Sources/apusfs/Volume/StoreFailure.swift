@@ -18,8 +18,8 @@ enum StoreFailure {
         case .fenced: CommandFailure("\(source): the session was ended by another mount; try again")
         case .wrongKind:
             CommandFailure(
-                "\(source): a key of that volume's name holds something else; choose another "
-                    + "--volume or another database")
+                "\(source): a key of that volume's name holds something else, or is damaged: "
+                    + "'apusfs check' tells; or choose another --volume or database")
         case .protocolViolation(let reason): CommandFailure("\(source): \(reason)")
         case .closed: CommandFailure("\(source): closed")
         }
@@ -62,11 +62,12 @@ enum StoreFailure {
                     + "\(supported); install a newer apusfs")
         case .damaged(let what):
             CommandFailure(
-                "\(source): the volume's superblock is damaged: \(what); nothing was changed")
+                "\(source): the volume's superblock is damaged: \(what); nothing was changed. "
+                    + "'apusfs check' says what can be mended")
         case .inUse(let name, let sessions):
             CommandFailure(
                 "\(source): \(sessions) mount\(sessions == 1 ? "" : "s") of volume '\(name)' must "
-                    + "be unmounted first; 'apusfs status \(source)' lists them")
+                    + "be unmounted first; 'apusfs status \(source) --volume \(name)' lists them")
         case .store(let error): describe(error, source)
         }
     }

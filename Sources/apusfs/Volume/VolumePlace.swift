@@ -40,6 +40,10 @@ struct VolumePlace {
         guard let record = try MountRecord.find(mountPoint: mountPoint, userID: entry.userID),
             record.serving(userID: entry.userID) != nil
         else {
+            guard entry.userID == geteuid() || geteuid() == 0 else {
+                throw CommandFailure(
+                    "\(mountPoint): was mounted by another user, who alone can be told more")
+            }
             throw CommandFailure(
                 "\(mountPoint): the process behind the mount has died; clean up with: "
                     + "apusfs umount \(mountPoint)")
