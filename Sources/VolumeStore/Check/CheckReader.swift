@@ -67,6 +67,12 @@ struct CheckReader {
         return found
     }
 
+    /// Whether each key holds a hash, or nothing any more.
+    func areHashes(_ keys: [Bytes]) throws(StoreError) -> [Bool] {
+        guard !keys.isEmpty else { return [] }
+        return try answers(keys.map { .fieldCount(key: $0) }).map { $0 != nil }
+    }
+
     /// Members of an ordered set; `nil` when the key holds something else.
     func members(_ key: Bytes) throws(StoreError) -> [Member]? {
         let read = Read.members(key: key, upTo: .max, limit: Self.maximumMembers)

@@ -84,11 +84,13 @@ extension VolumeCheck {
         let total = try reader.counter(Field.inodes)
         try reader.scan(schema.volume) { keys throws(StoreError) in
             var inodes: [InodeID] = []
+            var attributes: [Bytes] = []
             for key in keys {
                 switch VolumeKey(key, schema) {
                 case .inode(let inode): inodes.append(inode)
                 case .directory(let inode): try countEntries(key, inode, &tables)
                 case .xattrs(let inode):
+                    attributes.append(key)
                     guard tables.contains(inode.rawValue) else { break }
                     tables.inodes[inode.rawValue, default: InodeTally()].flags
                         .insert(.hasAttributes)
@@ -103,6 +105,12 @@ extension VolumeCheck {
                 }
             }
             try countInodes(inodes, &tables)
+            if tables.isFirst {
+                for (key, isHash) in zip(attributes, try reader.areHashes(attributes)) where !isHash
+                {
+                    try find(.wrongKindOfKey, key, "is no hash", mending: [.delete(key: key)])
+                }
+            }
             if tables.isFirst { tell(.records, report.inodes, of: total) }
         }
     }

@@ -85,9 +85,9 @@ extension MountTests {
             }
             attempt { () throws(Errno) in try SystemCall.unlink(volume.path + "/renamed") }
             #expect(volume.isServed, "\(context): \(volume.log().suffix(3_000))")
-            let status = try volume.unmount()
-            // 1: what was written could not be stored, and that was said.
-            #expect([0, 1, 32].contains(status), "\(context): \(volume.log().suffix(3_000))")
+            let status = try volume.unmount(mayLoseData: true)
+            // Not 0: what was written could not be stored, and that was said.
+            #expect(status < 128, "\(context): \(volume.log().suffix(3_000))")
         }
 
         private func attempt(_ body: () throws(Errno) -> Void) {
