@@ -119,6 +119,13 @@ extension VolumeCheck {
     private func checkSessionKeys(_ registered: Set<UInt64>) throws(StoreError) {
         var lists: [Bytes] = []
         try reader.scan(schema.volume) { keys throws(StoreError) in
+            let own = keys.filter {
+                if case .session = VolumeKey($0, schema) { true } else { false }
+            }
+            // The mount that it belongs to is fenced by this, and goes on as a new session.
+            for (key, isHash) in zip(own, try reader.areHashes(own)) where !isHash {
+                try find(.wrongKindOfKey, key, "is no hash", mending: [.delete(key: key)])
+            }
             for key in keys {
                 switch VolumeKey(key, schema) {
                 case .session(let id) where !registered.contains(id.rawValue):
