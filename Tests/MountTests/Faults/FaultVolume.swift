@@ -72,7 +72,7 @@ final class FaultVolume: @unchecked Sendable {
     /// Unmounts as a user does; the exit status of the daemon (128 + the signal that ended it).
     func unmount(mayLoseData: Bool = false) throws -> Int32 {
         let run = try Program.run(["umount", path])
-        guard run.isSuccess || mayLoseData && run.errors.contains("are lost") else {
+        guard run.isSuccess || mayLoseData && run.errors.contains("could not be stored") else {
             throw failure("\(run)")
         }
         return try waitForDaemon()
