@@ -78,14 +78,21 @@ import Testing
         }
     }
 
+    /// Of this process. A program that another test starts at this moment has the descriptor until its
+    /// exec closes it, which is a flush by another owner.
+    private func flushes(of mount: TestMount) -> Int {
+        let owners = mount.files.record.flushOwners
+        return owners.map { owner in owners.filter { $0 == owner }.count }.max() ?? 0
+    }
+
     @Test func `each close flushes unless the handle says that it need not`() throws {
         try withMount { mount in
             mount.files.plant("file")
             try Call.withFile(mount.path + "/file", O_RDWR) { file in
                 close(dup(file))
-                #expect(mount.files.record.flushOwners.count == 1)
+                #expect(flushes(of: mount) == 1)
             }
-            #expect(mount.files.record.flushOwners.count == 2)
+            #expect(flushes(of: mount) == 2)
             #expect(mount.files.wait { $0.record.releases == 1 })
             mount.files.configure { $0.configureOpen = { $0.skipsFlush = true } }
             mount.files.forgetRecord()
