@@ -7,7 +7,7 @@ import Testing
 /// Several files whose true content is kept as plain bytes, changed through a cache by many threads.
 ///
 /// As in the real caller, a file's stripe is held exclusively to write, truncate and discard, and shared to
-/// read; flushes and invalidations hold none.
+/// read; a flush and a truncation exclude each other; invalidations hold nothing.
 private final class Model: @unchecked Sendable {
     static let fileCount = 5
     static let blocksPerFile = 24
@@ -24,6 +24,9 @@ private final class Model: @unchecked Sendable {
 
     let fixture: Fixture
     let stripes = StripedLocks(count: 64)
+    /// Taken after `stripes`. Without it a truncation, which reads a stored block and writes it back cut,
+    /// would lose what a flush stores in between.
+    let flushStripes = StripedLocks(count: 64)
     // SAFETY: each element is touched under its file's stripe only.
     let files: UnsafeMutablePointer<File>
     private let nextData = Locked<UInt64>(1_000)
@@ -146,31 +149,35 @@ private final class Model: @unchecked Sendable {
 
     func truncate(_ file: Int, to size: Int) {
         stripes.withExclusive(Self.owner(file)) {
-            let block = size / Self.blockBytes
-            let keeping = size % Self.blockBytes
+            flushStripes.withExclusive(Self.owner(file)) { cut(file, to: size) }
+        }
+    }
+
+    private func cut(_ file: Int, to size: Int) {
+        let block = size / Self.blockBytes
+        let keeping = size % Self.blockBytes
+        fixture.cache.truncate(
+            files[file].data, owner: Self.owner(file), to: BlockIndex(UInt64(block)),
+            keeping: keeping, blockCount: UInt64(Self.blocksPerFile))
+        defer {
+            // The store has changed: what was prefetched before that is forgotten, too. (The volume
+            // has flushed and keeps flushes away, so it tells the store first and the cache once.)
             fixture.cache.truncate(
                 files[file].data, owner: Self.owner(file), to: BlockIndex(UInt64(block)),
                 keeping: keeping, blockCount: UInt64(Self.blocksPerFile))
-            defer {
-                // The store has changed: what was prefetched before that is forgotten, too. (The volume
-                // has flushed and keeps flushes away, so it tells the store first and the cache once.)
-                fixture.cache.truncate(
-                    files[file].data, owner: Self.owner(file), to: BlockIndex(UInt64(block)),
-                    keeping: keeping, blockCount: UInt64(Self.blocksPerFile))
-            }
-            let firstDropped = keeping == 0 ? block : block + 1
-            for index in firstDropped..<max(firstDropped, Self.blocksPerFile) {
-                fixture.store.drop(address(file, UInt64(index)))
-                files[file].everWritten.remove(UInt64(index))
-            }
-            if keeping > 0, let stored = fixture.store.stored(address(file, UInt64(block))) {
-                fixture.store.put(
-                    address(file, UInt64(block)), Array(stored.bytes.prefix(keeping)),
-                    form: .raw)
-            }
-            files[file].bytes.replaceSubrange(
-                size..., with: [UInt8](repeating: 0, count: Self.fileBytes - size))
         }
+        let firstDropped = keeping == 0 ? block : block + 1
+        for index in firstDropped..<max(firstDropped, Self.blocksPerFile) {
+            fixture.store.drop(address(file, UInt64(index)))
+            files[file].everWritten.remove(UInt64(index))
+        }
+        if keeping > 0, let stored = fixture.store.stored(address(file, UInt64(block))) {
+            fixture.store.put(
+                address(file, UInt64(block)), Array(stored.bytes.prefix(keeping)),
+                form: .raw)
+        }
+        files[file].bytes.replaceSubrange(
+            size..., with: [UInt8](repeating: 0, count: Self.fileBytes - size))
     }
 
     /// The file becomes empty under another data id, as with O_TRUNC.
@@ -189,6 +196,10 @@ private final class Model: @unchecked Sendable {
 
     /// One flush as the volume makes it; some fail, a few of those after all was stored.
     func flush(_ owner: InodeID, _ generator: inout SplitMix) {
+        flushStripes.withExclusive(owner) { flushHoldingStripe(owner, &generator) }
+    }
+
+    private func flushHoldingStripe(_ owner: InodeID, _ generator: inout SplitMix) {
         let limit = Int.random(in: 1...16, using: &generator) * Self.blockBytes
         let blocks: [DirtyBlock]
         do {
