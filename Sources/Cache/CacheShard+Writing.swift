@@ -137,7 +137,13 @@ extension CacheShard {
         entry.pointee.isLoadedFormStale = true
         if let form {
             entry.pointee.form = taken.isInvalidated ? .unknown : form
-            if taken.isInvalidated { entry.pointee.known = entry.pointee.dirty }
+            if taken.isInvalidated {
+                entry.pointee.known = entry.pointee.dirty
+                // A load that began before the flush has stored brings, or has brought, what was there
+                // before: perhaps nothing.
+                entry.pointee.restIsZero = false
+                entry.pointee.load = nil
+            }
             owners.add(-taken.ranges.byteCount, owner: entry.pointee.owner)
         } else {
             // It may have been stored nevertheless, or in part.

@@ -27,7 +27,13 @@ struct AppendOnlyFile {
         name.split(separator: ".").compactMap { Int($0) }.last ?? 0
     }
 
-    func length() throws -> Int { Int(try SystemCall.stat(try path()).st_size) }
+    func length() throws -> Int { try state().length }
+
+    /// The file that grows at this moment, and how long it is.
+    func state() throws -> (path: String, length: Int) {
+        let path = try path()
+        return (path, Int(try SystemCall.stat(path).st_size))
+    }
 
     func cut(to length: Int) throws { try SystemCall.truncate(try path(), length) }
 }
@@ -35,7 +41,7 @@ struct AppendOnlyFile {
 /// How long a file was, and when.
 final class FileLengths: Sendable {
     private struct State {
-        var samples: [(instant: Deadline, length: Int)] = []
+        var samples: [(instant: Deadline, path: String, length: Int)] = []
         var isStopping = false
     }
 
@@ -48,10 +54,10 @@ final class FileLengths: Sendable {
             while !isStopping {
                 // Asked before the look: what was acknowledged by then is in the length.
                 let now = Deadline.now
-                guard let length = Self.length(of: file) else { return }
+                guard let (path, length) = Self.state(of: file) else { return }
                 isStopping =
                     state.change { state in
-                        state.samples.append((now, length))
+                        state.samples.append((now, path, length))
                         return state.isStopping
                     }
                 let _: Void? = state.wait(until: .after(milliseconds: 5)) {
@@ -65,21 +71,23 @@ final class FileLengths: Sendable {
         }
     }
 
-    private static func length(of file: AppendOnlyFile) -> Int? {
+    private static func state(of file: AppendOnlyFile) -> (String, Int)? {
         do {
-            return try file.length()
+            return try file.state()
         } catch {
             return nil
         }
     }
 
-    /// The last length before `instant`, and since when it is no longer certain.
+    /// The last length before `instant`, and since when it is no longer certain. After a rewrite another file
+    /// grows, none of which was there before: what was, is in the file that the rewrite made.
     func stop(before instant: Deadline) -> (length: Int, since: Deadline) {
         state.change { $0.isStopping = true }
         thread.withLock { $0 }?.join()
         return state.withLock { state in
             let sample = state.samples.last { $0.instant <= instant } ?? state.samples[0]
-            return (sample.length, sample.instant)
+            let isSameFile = sample.path == state.samples.last?.path
+            return (isSameFile ? sample.length : 0, sample.instant)
         }
     }
 }
