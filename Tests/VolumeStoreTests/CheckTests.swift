@@ -15,6 +15,7 @@ import Testing
         let d: InodeRecord
         let e: InodeRecord
         let f: InodeRecord
+        let s: InodeRecord
 
         var schema: Schema { volume.mount.schema }
 
@@ -30,7 +31,7 @@ import Testing
             _ = try mount.link(a.id, in: .root, name: .name("b"), time: time(20))
             try mount.setXattr(
                 a.id, name: .name("user.x"), value: [1], mode: .create, time: time(21))
-            _ = try mount.create(
+            s = try mount.create(
                 in: .root, name: .name("s"),
                 NewInode(
                     kind: .symbolicLink, permissions: 0o777, target: .name("a"), time: time(30)))
@@ -91,6 +92,12 @@ import Testing
         },
         Damage(.unreadableInode, "a string") {
             try $0.change(.set(key: $0.schema.inode($0.f.id), value: [1]))
+        },
+        Damage(.unreadableInode, "a link that is a string") {
+            try $0.change(.set(key: $0.schema.inode($0.s.id), value: [1]))
+        },
+        Damage(.unreadableInode, "a link without a target") {
+            try $0.change(.deleteFields(key: $0.schema.inode($0.s.id), [Field.target]))
         },
         Damage(.unreadableEntry, "no value") {
             try $0.set($0.schema.directory($0.d.id), "f", "x")

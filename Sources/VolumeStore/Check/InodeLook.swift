@@ -129,13 +129,38 @@ struct InodeJudge {
             Condition.fieldEquals(key: key, field: $0.field, value: $0.value)
         }
         if pairs.isEmpty { conditions = [dropsFirst ? .keyExists(key) : .keyAbsent(key)] }
-        return Verdict(
-            kind: kind, subject: text(key), detail: what,
-            mending: mended.map {
+        let mending: Verdict.Mending? =
+            if let mended {
                 .batch(
-                    conditions, [.delete(key: key), .setFields(key: key, $0)],
+                    conditions, [.delete(key: key), .setFields(key: key, mended)],
                     [.attributes(look.inode)])
-            })
+            } else if mender.isLink(pairs) {
+                clearing(look, conditions)
+            } else {
+                nil
+            }
+        return Verdict(kind: kind, subject: text(key), detail: what, mending: mending)
+    }
+
+    /// A symbolic link whose target is lost held nothing else: it goes, and its names with it, as with
+    /// e2fsck(8).
+    private func clearing(_ look: InodeLook, _ conditions: [Condition]) -> Verdict.Mending {
+        let names = look.names.filter { $0.entry.kind == .symbolicLink }
+        let keys = [schema.inode(look.inode), schema.xattrs(look.inode)]
+        return .batch(
+            conditions
+                + names.map {
+                    .fieldEquals(
+                        key: schema.directory($0.directory), field: $0.name, value: $0.entry.stored)
+                },
+            keys.map { .delete(key: $0) }
+                + names.map {
+                    .deleteFields(key: schema.directory($0.directory), [$0.name])
+                },
+            [.attributes(look.inode)]
+                + names.flatMap {
+                    [.entry(parent: $0.directory, name: $0.name), .attributes($0.directory)]
+                })
     }
 
     // MARK: Names and types

@@ -17,8 +17,7 @@ struct RecordMender {
     /// Fields that can be read stay. What is missing becomes: permissions of its owner alone, one link (two
     /// for a directory), the times of now, the data id that new files have, and the size of the blocks.
     func mended(_ pairs: [Pair]) -> [Pair]? {
-        var fields: [Bytes: Bytes] = [:]
-        for pair in pairs where isReadable(pair) { fields[pair.field] = pair.value }
+        var fields = readable(pairs)
         // Nobody knows whether the tail is clear: whoever extends the file clears it.
         if pairs.contains(where: { $0.field == Field.tail }), fields[Field.tail] == nil {
             fields[Field.tail] = Field.one
@@ -44,6 +43,15 @@ struct RecordMender {
         } catch {
             return nil
         }
+    }
+
+    /// Whether this was a symbolic link.
+    func isLink(_ pairs: [Pair]) -> Bool { kind(readable(pairs)) == .symbolicLink }
+
+    private func readable(_ pairs: [Pair]) -> [Bytes: Bytes] {
+        var fields: [Bytes: Bytes] = [:]
+        for pair in pairs where isReadable(pair) { fields[pair.field] = pair.value }
+        return fields
     }
 
     private func isReadable(_ pair: Pair) -> Bool {
