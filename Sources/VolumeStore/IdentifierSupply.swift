@@ -1,3 +1,4 @@
+import FileSystem
 import Primitives
 
 /// Numbers for inodes and data ids, taken from the volume in ranges so that a create needs no round trip
@@ -12,14 +13,18 @@ final class IdentifierSupply: Sendable {
     /// The greatest number that was ever taken here.
     var greatestTaken: UInt64 { greatest.withLock { $0 } }
 
-    /// `upTo` is the counter after it was raised by `rangeLength`.
-    func refill(upTo sum: Int64) {
+    /// `upTo` is the counter after it was raised by `rangeLength`. `false` when that is less than it can be:
+    /// the first range begins behind the root.
+    func refill(upTo sum: Int64) -> Bool {
+        let lowest = Int64(InodeID.root.rawValue + Self.rangeLength)
+        guard sum >= lowest else { return false }
         let end = UInt64(sum) + 1
         greatest.withLock { $0 = max($0, UInt64(sum)) }
         left.withLock { left in
             // Of two threads that refilled at once, the range of one is lost.
             left = end - Self.rangeLength..<end
         }
+        return true
     }
 
     /// The next number; `nil` when a range has to be taken first.

@@ -99,7 +99,9 @@ extension VolumeStore {
             guard case .committed(let sums) = outcome, let sum = sums.first else {
                 throw malformed(schema.volume, "ni is missing")
             }
-            identifiers.refill(upTo: sum)
+            guard identifiers.refill(upTo: sum) else {
+                throw malformed(schema.volume, "ni is \(sum)")
+            }
         }
         throw tooManyRounds("taking numbers")
     }

@@ -39,6 +39,16 @@ import Testing
         #expect(page.entries.first { $0.inode == good.id }?.record?.id == good.id)
     }
 
+    @Test(arguments: ["-1", "-5000", "0"])
+    func `a counter of numbers that is too low is EIO, and no number below the root's is given out`(
+        _ value: String
+    ) throws {
+        let volume = try TestVolume()
+        volume.mount.identifiers.discard()
+        try set(volume, volume.mount.schema.volume, "ni", value)
+        #expect(throws: Errno.ioError) { try volume.file("a") }
+    }
+
     @Test(arguments: ["", "x", "7", "7:", "7:q", "-7:f", "99999999999999999999:f"])
     func `a damaged entry is EIO, and the rest of its directory is listed`(
         _ value: String

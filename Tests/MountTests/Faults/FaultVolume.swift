@@ -19,15 +19,20 @@ final class FaultVolume: @unchecked Sendable {
     private let child = Locked<pid_t?>(nil)
 
     /// Formats a volume on `server`; it is not mounted yet. `source` is another way to the same server.
-    init(on server: RedisServer, source: String? = nil, flags: [String]) throws {
+    convenience init(on server: RedisServer, source: String? = nil, flags: [String]) throws {
+        try self.init(source: source ?? "unix://" + server.path, flags: flags)
+        try Program.run(["format", "unix://" + server.path, "--volume", Self.name]).checked()
+    }
+
+    /// Another mount of the volume at `source`.
+    init(source: String, flags: [String]) throws {
         let directory = try Workspace.shared.get().makeDirectory()
-        self.source = source ?? "unix://" + server.path
+        self.source = source
         self.flags = flags
         path = directory + "/mnt"
         logPath = directory + "/log"
         pidPath = directory + "/pid"
         guard mkdir(path, 0o755) == 0 else { throw Errno(rawValue: errno) }
-        try Program.run(["format", "unix://" + server.path, "--volume", Self.name]).checked()
     }
 
     /// The daemon that serves the mount.

@@ -17,6 +17,7 @@ extension MountTests {
             case garbage = "{faults}g"
             case sessions = "{faults}s*"
             case locks = "{faults}l*"
+            case lockHolders = "{faults}h*"
             case blocks = "faults/b*"
         }
 
@@ -29,6 +30,9 @@ extension MountTests {
             let server = try RedisServer()
             let volume = try FaultVolume(on: server, flags: ["--io-timeout", "10s"])
             defer { volume.cleanUp() }
+            let neighbour = try FaultVolume(
+                source: volume.source, flags: ["--io-timeout", "10s"])
+            defer { neighbour.cleanUp() }
             for round in 0..<2 * Scale.faultRounds {
                 let seed = Self.firstSeed &+ UInt64(round)
                 let context: Comment = "\(kind), APUSFS_TEST_SEED=\(seed)"
@@ -36,15 +40,33 @@ extension MountTests {
                 try makeTree(volume.path, round: round)
                 let isLive = round % 2 == 1
                 // Half of the rounds damage a volume that is mounted, caches and all.
-                if !isLive { #expect(try volume.unmount() == 0, context) }
+                // A mount that is alone keeps its locks to itself.
+                if isLive { try neighbour.mount() }
+                let lockedPath = "\(volume.path)/round-\(round)/file-0"
+                let holder = try isLive ? Descriptor(lockedPath, O_RDWR) : nil
+                if let holder {
+                    #expect(lock(holder) == 0, context)
+                } else {
+                    #expect(try volume.unmount() == 0, context)
+                }
                 let superblock = try server.cli("HGETALL", "{faults}").split(separator: "\n")
                 guard let planted = try plant(kind, on: server, seed: seed) else {
-                    #expect([.garbage, .sessions, .locks].contains(kind), context)
-                    if isLive { #expect(try volume.unmount() == 0, context) }
+                    let isAbsent = [.sessions, .locks, .lockHolders].contains(kind) && !isLive
+                    #expect(kind == .garbage || isAbsent, context)
+                    try holder?.close()
+                    if isLive {
+                        #expect(try volume.unmount() == 0, context)
+                        #expect(try neighbour.unmount() == 0, context)
+                    }
                     continue
                 }
                 print("planted damage: \(planted), seed \(seed)")
-                try use(volume, isLive: isLive, kind, context)
+                try use(volume, holder, kind, context)
+                if isLive {
+                    _ = walk(neighbour.path)
+                    #expect(neighbour.isServed, "\(context): \(neighbour.log().suffix(3_000))")
+                    #expect(try neighbour.unmount(mayLoseData: true) < 128, context)
+                }
                 if kind == .superblock {
                     try server.cli("DEL", "{faults}")
                     try server.cli(words: ["HSET", "{faults}"] + superblock.map(String.init))
@@ -56,7 +78,7 @@ extension MountTests {
                 try volume.mount()
                 let errors = walk(volume.path)
                 #expect(errors == [], "\(context): \(planted)")
-                if [.attributes, .garbage, .sessions, .locks, .superblock].contains(kind) {
+                if ![.inodes, .directories, .blocks].contains(kind) {
                     expectWhole(volume.path, round: round, context)
                 }
                 #expect(try volume.unmount() == 0, context)
@@ -65,14 +87,14 @@ extension MountTests {
 
         /// Uses the damaged volume: whatever is answered, the daemon lives.
         private func use(
-            _ volume: FaultVolume, isLive: Bool, _ kind: KeyKind, _ context: Comment
+            _ volume: FaultVolume, _ holder: Descriptor?, _ kind: KeyKind, _ context: Comment
         ) throws {
-            if !isLive {
+            if holder == nil {
                 do {
                     try volume.mount()
                 } catch {
                     // Said in one line by a daemon that ends by itself.
-                    #expect(kind == .superblock, "\(context): \(error)")
+                    #expect([.superblock, .sessions].contains(kind), "\(context): \(error)")
                     #expect(try volume.waitForDaemon() < 128, context)
                     return
                 }
@@ -89,9 +111,22 @@ extension MountTests {
             }
             attempt { () throws(Errno) in try SystemCall.unlink(volume.path + "/renamed") }
             #expect(volume.isServed, "\(context): \(volume.log().suffix(3_000))")
+            if let holder {
+                _ = lock(holder, as: F_UNLCK)
+                _ = lock(holder)
+                attempt { () throws(Errno) in try holder.close() }
+            }
             let status = try volume.unmount(mayLoseData: true)
             // Not 0: what was written could not be stored, and that was said.
             #expect(status < 128, "\(context): \(volume.log().suffix(3_000))")
+        }
+
+        /// Locks the whole file; 0, or -1.
+        private func lock(_ file: Descriptor, as kind: Int32 = F_WRLCK) -> Int32 {
+            var range = flock()
+            range.l_type = Int16(kind)
+            range.l_whence = Int16(SEEK_SET)
+            return fcntl(file.raw, F_SETLK, &range)
         }
 
         private func attempt(_ body: () throws(Errno) -> Void) {
