@@ -91,13 +91,17 @@ import Testing
         let entries = MountTable.parse(text)
         #expect(
             entries == [
-                MountEntry(mountPoint: "/", kind: "ext4", source: "/dev/sda1", userID: nil),
                 MountEntry(
-                    mountPoint: "/mnt/with space", kind: "fuse.apusfs",
+                    mountPoint: "/", device: "8:1", kind: "ext4", source: "/dev/sda1", userID: nil),
+                MountEntry(
+                    mountPoint: "/mnt/with space", device: "0:40", kind: "fuse.apusfs",
                     source: "redis://h:6379/0", userID: 1_000),
-                MountEntry(mountPoint: "/mnt/two", kind: "tmpfs", source: "tmpfs", userID: nil),
                 MountEntry(
-                    mountPoint: "/mnt/two", kind: "fuse.apusfs", source: #"file:/a\b"#, userID: 0),
+                    mountPoint: "/mnt/two", device: "0:41", kind: "tmpfs", source: "tmpfs",
+                    userID: nil),
+                MountEntry(
+                    mountPoint: "/mnt/two", device: "0:42", kind: "fuse.apusfs",
+                    source: #"file:/a\b"#, userID: 0),
             ])
         #expect(entries.filter(\.isOurs).count == 2)
     }

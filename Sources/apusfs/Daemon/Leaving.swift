@@ -31,14 +31,31 @@ enum Leaving {
             return
         }
         guard let process else { return try explainDeath(record, userID: userID) }
-        try awaitEnd(of: process, record, isForced: flags.contains(.force), timeout: timeout)
+        let isForced = flags.contains(.force)
+        try awaitEnd(of: process, record, entry, isForced: isForced, timeout: timeout)
         try checkEnd(record, userID: userID)
     }
 
+    /// How long an end may take before people are told what it may be waiting for.
+    private static let patienceMilliseconds = 2_000
+
     private static func awaitEnd(
-        of process: ProcessHandle, _ record: MountRecord, isForced: Bool, timeout: TimeSpan
+        of process: ProcessHandle, _ record: MountRecord, _ entry: MountEntry?, isForced: Bool,
+        timeout: TimeSpan
     ) throws(CommandFailure) {
-        if process.awaitEnd(until: .after(milliseconds: timeout.milliseconds)) { return }
+        let deadline = Deadline.after(milliseconds: timeout.milliseconds)
+        let patience = min(patienceMilliseconds, timeout.milliseconds)
+        if process.awaitEnd(until: .after(milliseconds: patience)) { return }
+        let holders = try entry.map { (entry) throws(CommandFailure) in
+            try MountNamespaces.holders(of: entry.device)
+        }
+        if let holders, !holders.isEmpty {
+            Console.error(
+                "\(record.mountPoint): unmounted here, but still mounted in the mount namespace of "
+                    + "process \(holders.joined(separator: ", ")): waiting until that lets go of it"
+            )
+        }
+        if process.awaitEnd(until: deadline) { return }
         guard isForced else {
             throw CommandFailure(
                 "\(record.mountPoint): unmounted, but after \(timeout) process \(record.process) is "

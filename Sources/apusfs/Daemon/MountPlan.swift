@@ -19,9 +19,12 @@ struct MountPlan: Equatable, Sendable, Codable {
         places: [String], settings: MountSettings, environment: [String: String],
         workingDirectory: String
     ) throws(CommandFailure) -> MountPlan {
-        let (text, mountPoint) = try split(places)
+        let usage =
+            settings.keys == nil
+            ? "apusfs mount [SOURCE] MOUNTPOINT" : "apusfs keys SOURCE MOUNTPOINT"
+        let (text, mountPoint) = try split(places, usage: usage)
         if settings.keys != nil, text == nil {
-            throw CommandFailure("write: apusfs keys SOURCE MOUNTPOINT", status: .usage)
+            throw CommandFailure("the source is missing: \(usage)", status: .usage)
         }
         let source: Source
         if let text {
@@ -65,18 +68,16 @@ struct MountPlan: Equatable, Sendable, Codable {
     }
 
     private static func split(
-        _ places: [String]
+        _ places: [String], usage: String
     ) throws(CommandFailure) -> (source: String?, mountPoint: String) {
         switch places.count {
         case 0:
             throw CommandFailure(
-                "nothing to mount: apusfs mount [SOURCE] MOUNTPOINT ('apusfs --help' shows how)",
-                status: .usage)
+                "nothing to mount: \(usage) ('apusfs --help' shows how)", status: .usage)
         case 1:
             let only = places[0]
             guard !SourceParser.looksLikeSource(only) else {
-                throw CommandFailure(
-                    "the mount point is missing: apusfs mount SOURCE MOUNTPOINT", status: .usage)
+                throw CommandFailure("the mount point is missing: \(usage)", status: .usage)
             }
             try refuseMistypedCommand(only)
             return (nil, only)
@@ -85,8 +86,7 @@ struct MountPlan: Equatable, Sendable, Codable {
             // fstab has to name something.
             return (["none", "-"].contains(places[0]) ? nil : places[0], places[1])
         default:
-            throw CommandFailure(
-                "too many words: apusfs mount [SOURCE] MOUNTPOINT", status: .usage)
+            throw CommandFailure("too many words: \(usage)", status: .usage)
         }
     }
 

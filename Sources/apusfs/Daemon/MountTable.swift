@@ -3,6 +3,8 @@ import Primitives
 /// One line of /proc/self/mountinfo (proc(5)).
 struct MountEntry: Equatable, Sendable {
     let mountPoint: String
+    /// `0:40`
+    let device: String
     /// `fuse.apusfs`, `ext4`, ...
     let kind: String
     /// What is mounted, as it wants to be shown: for ApusFS a source with `***` for a password.
@@ -14,8 +16,9 @@ struct MountEntry: Equatable, Sendable {
 
     var isOurs: Bool { kind == Self.ownKind }
 
-    init(mountPoint: String, kind: String, source: String, userID: UInt32?) {
+    init(mountPoint: String, device: String, kind: String, source: String, userID: UInt32?) {
         self.mountPoint = mountPoint
+        self.device = device
         self.kind = kind
         self.source = source
         self.userID = userID
@@ -27,6 +30,7 @@ struct MountEntry: Equatable, Sendable {
         guard let dash = fields.dropFirst(6).firstIndex(of: "-"), fields.count > dash + 3 else {
             return nil
         }
+        device = String(fields[2])
         mountPoint = Self.unescape(fields[4])
         kind = Self.unescape(fields[dash + 1])
         source = Self.unescape(fields[dash + 2])

@@ -37,10 +37,13 @@ enum Mounting {
         let failure = Errno(rawValue: errno)
         // Who is told that a mount failed does not expect one.
         try Unmounting.detach(plan.mountPoint)
-        throw CommandFailure(
-            "\(plan.mountPoint): unmounted again, since it answered: \(failure); the volume may be "
-                + "damaged: apusfs check --repair \(plan.shownSource) --volume \(plan.settings.volume)"
-        )
+        var text = "\(plan.mountPoint): unmounted again, since it answered: \(failure)"
+        if plan.settings.keys == nil {
+            text +=
+                "; the volume may be damaged: apusfs check --repair \(plan.shownSource) --volume "
+                + plan.settings.volume
+        }
+        throw CommandFailure(text)
     }
 
     private static func serveInForeground(_ plan: MountPlan) throws(CommandFailure) {

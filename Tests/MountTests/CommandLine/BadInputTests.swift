@@ -123,9 +123,8 @@ extension MountTests {
                 mount --bind /dev/null "$2/dev/null" && mount --move "$2/dev" /dev
                 exec "$1" mount memory: "$2/mnt"
                 """
-            let run = try ProgramRun.run([
-                "unshare", "--mount", "sh", "-c", script, "sh", Program.path, place.path,
-            ])
+            let run = try ProgramRun.run(
+                MountNamespace.words(script, [Program.path, place.path]))
             expectRefusal(run, status: Status.mountFailure, mentions: ["/dev/fuse", "modprobe"])
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 import TestSupport
 import Testing
 
@@ -72,11 +73,32 @@ extension MountTests {
             for helper in ["apusfs", "fuse.apusfs"] {
                 let directory = "\(files.path)/\(helper)"
                 try SystemCall.mkdir(directory)
-                let run = try ProgramRun.run([
-                    "unshare", "--mount", "sh", "-c", script, "sh", Program.path, directory, helper,
-                ]).checked()
+                let words = MountNamespace.words(script, [Program.path, directory, helper])
+                let run = try ProgramRun.run(words).checked()
                 #expect(run.output.contains("fuse.apusfs ro"))
             }
+        }
+
+        @Test func `umount tells which other mount namespace keeps the mount`() throws {
+            let files = try TemporaryDirectory()
+            let place = files.path + "/mnt"
+            let pidFile = files.path + "/pid"
+            try SystemCall.mkdir(place)
+            try Program.run(
+                ["mount", "file:\(files.path)/store", place, "--pid-file", pidFile]
+            ).checked()
+            let daemon = try #require(
+                pid_t(String(decoding: SystemCall.readFile(pidFile).dropLast(), as: UTF8.self)))
+            let holder = try Talker(
+                MountNamespace.words("echo made; read word", [], keeping: place))
+            #expect(try holder.line() == "made")
+            let kept = try Program.run(["umount", place, "--timeout", "3s"])
+            #expect(kept.status != 0)
+            #expect(kept.errors.contains("mount namespace of process \(holder.processID) (sh)"))
+            #expect(!Mount.isMountPoint(place))
+            holder.endInput()
+            holder.wait()
+            #expect(Polling.wait { !Mount.isRunning(daemon) })
         }
 
         @Test func `in the foreground it ends with a signal, unmounted, with status 0`() throws {

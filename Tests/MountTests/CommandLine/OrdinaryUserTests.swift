@@ -90,10 +90,7 @@ extension MountTests {
             let program = files.path + "/apusfs"
             try ProgramRun.run(["cp", Program.path, program]).checked()
             return try ProgramRun.run(
-                [
-                    "unshare", "--mount", "sh", "-c", Self.prelude + script, "sh", program,
-                    files.path,
-                ],
+                MountNamespace.words(Self.prelude + script, [program, files.path]),
                 environment: ["XDG_DATA_HOME": files.path + "/data", "HOME": files.path]
             ).checked()
         }
