@@ -125,6 +125,8 @@ public struct StoreStatus: Sendable, Equatable {
     public var isReadOnly: Bool
     /// Replicas that are connected just now.
     public var replicas: Int
+    /// Whether others have some of the keys (a node of a cluster).
+    public var isClusterNode = false
 
     public enum Persistence: String, Sendable, Codable {
         /// Nothing survives.

@@ -117,6 +117,12 @@ final class DirectoryIndex: Sendable {
         return state.withLock { $0.numbers.contains(number) }
     }
 
+    /// The same, confirmed where that takes no more than what was changed since.
+    func stillKnows(_ prefix: Bytes) throws(Errno) -> Bool {
+        guard knows(prefix) else { return false }
+        return try confirm(prefix)
+    }
+
     /// Whether keys begin with `prefix`. Goes through all keys when that is not known.
     func contains(_ prefix: Bytes) throws(Errno) -> Bool {
         if knows(prefix) { return try confirm(prefix) }

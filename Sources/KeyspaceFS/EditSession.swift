@@ -19,6 +19,8 @@ final class EditSession: Sendable {
         var hasBegun = false
         /// Somebody else's change was found; the edit cannot be stored any more.
         var isConflicted = false
+        /// A program was told that its changes could not be stored.
+        var wasTold = false
         /// It has no name any more: nothing is stored.
         var isGone = false
         var dirtySince: Deadline?
@@ -115,15 +117,28 @@ final class EditSession: Sendable {
 
     private func change(_ state: inout State, _ body: (inout PendingEdit) -> Void) {
         body(&state.edit)
+        state.wasTold = false
         if state.edit.isDirty, state.dirtySince == nil { state.dirtySince = .now }
     }
 
     // MARK: Storing
 
-    /// Stores what was written. ESTALE when that would lose what somebody else has stored.
-    func flush() throws(Errno) {
-        try state.withLock { state throws(Errno) in try flush(&state) }
+    /// Stores what was written. ESTALE when that would lose what somebody else has stored. `isAnswer`:
+    /// a program hears what is thrown.
+    func flush(isAnswer: Bool = false) throws(Errno) {
+        try state.withLock { state throws(Errno) in
+            do throws(Errno) {
+                try flush(&state)
+                state.wasTold = false
+            } catch {
+                state.wasTold = state.wasTold || isAnswer
+                throw error
+            }
+        }
     }
+
+    /// Whether a program was told of the changes that are not stored.
+    var wasTold: Bool { state.withLock { $0.wasTold } }
 
     /// The same, if it has waited for so long.
     func flush(olderThanMilliseconds age: Int) throws(Errno) {

@@ -4,7 +4,8 @@ import Primitives
 
 /// The inodes that the kernel refers to, by number and by place. A number is the fingerprint of the place where
 /// the inode was first seen, so that it is the same in every mount, unless two places meet or something was
-/// renamed.
+/// renamed. Then it stays what it was for as long as that is remembered: editors look whether the file that
+/// they save is still the one that they have read.
 final class KeyInodeTable: Sendable {
     private struct Entry {
         var inode: KeyInode
@@ -19,6 +20,42 @@ final class KeyInodeTable: Sendable {
         var fields: [Bytes: Set<InodeID>] = [:]
         /// In the order in which they came; numbers of forgotten inodes are skipped.
         var order: [InodeID] = []
+        var unusual = UnusualNumbers()
+    }
+
+    /// Numbers of places that are not their fingerprints, while the kernel does not know the inodes.
+    private struct UnusualNumbers {
+        /// Beyond twice as many the older half is forgotten.
+        private static let kept = 8_192
+
+        private var numbers: [Place: InodeID] = [:]
+        private var places: [InodeID: Place] = [:]
+        private var order: [Place] = []
+
+        var count: Int { numbers.count }
+
+        func number(of place: Place) -> InodeID? { numbers[place] }
+
+        /// Whether the number is kept for another place.
+        func isKept(_ number: InodeID, from place: Place) -> Bool {
+            places[number].map { $0 != place } ?? false
+        }
+
+        mutating func keep(_ number: InodeID, for place: Place) {
+            forget(place)
+            numbers[place] = number
+            places[number] = place
+            order.append(place)
+            guard order.count > 2 * Self.kept else { return }
+            for old in order.prefix(Self.kept) { forget(old) }
+            order.removeFirst(Self.kept)
+        }
+
+        /// The order keeps the place, which is harmless: it is forgotten a second time later.
+        mutating func forget(_ place: Place) {
+            guard let number = numbers.removeValue(forKey: place) else { return }
+            places[number] = nil
+        }
     }
 
     /// One lock for all: each operation here goes with a round trip to the store, which takes a hundred
@@ -35,9 +72,14 @@ final class KeyInodeTable: Sendable {
     }
 
     private static func freeNumber(for place: Place, _ contents: Contents) -> InodeID {
-        var number = max(place.fingerprint, InodeID.root.rawValue + 1)
-        while contents.entries[InodeID(number)] != nil { number = max(number &+ 1, 2) }
-        return InodeID(number)
+        if let number = contents.unusual.number(of: place), contents.entries[number] == nil {
+            return number
+        }
+        var number = InodeID(max(place.fingerprint, InodeID.root.rawValue + 1))
+        while contents.entries[number] != nil || contents.unusual.isKept(number, from: place) {
+            number = InodeID(max(number.rawValue &+ 1, 2))
+        }
+        return number
     }
 
     /// The inode of a place, if the kernel knows it.
@@ -54,6 +96,7 @@ final class KeyInodeTable: Sendable {
                 return found
             }
             let inode = KeyInode(id: Self.freeNumber(for: place, contents), place: place)
+            contents.unusual.forget(place)
             contents.entries[inode.id] = Entry(inode: inode, references: 1)
             contents.order.append(inode.id)
             Self.add(inode, at: place, &contents)
@@ -92,6 +135,9 @@ final class KeyInodeTable: Sendable {
                 return
             }
             contents.entries[id] = nil
+            if let place = entry.inode.livingPlace, id.rawValue != place.fingerprint {
+                contents.unusual.keep(id, for: place)
+            }
             Self.remove(entry.inode, &contents)
             if contents.order.count > 64, contents.order.count > 2 * contents.entries.count {
                 let entries = contents.entries
@@ -109,6 +155,9 @@ final class KeyInodeTable: Sendable {
     }
 
     var count: Int { contents.withLock { $0.entries.count } }
+
+    /// Numbers that are kept for inodes that the kernel does not know.
+    var unusualCount: Int { contents.withLock { $0.unusual.count } }
 
     /// Those that the kernel has known longest, as many as there are more than `limit`.
     func surplus(beyond limit: Int) -> [KeyInode] {

@@ -55,7 +55,7 @@ final class KeyListing {
             {
                 stage = .known(known, known.tree.beginning(of: directory.prefix))
             }
-            return madeEntries()
+            return try madeEntries()
         case .scan(let cursor): return try scan(cursor)
         case .known(let known, let position): return try entries(of: known, from: position)
         case .changed(let keys): return try entries(ofChanged: keys)
@@ -65,8 +65,9 @@ final class KeyListing {
         }
     }
 
-    private func madeEntries() -> [ListedEntry] {
-        fileSystem.index.made(in: place).compactMap { made in
+    private func madeEntries() throws(Errno) -> [ListedEntry] {
+        var entries: [ListedEntry] = []
+        for made in fileSystem.index.made(in: place) {
             let full: Bytes
             switch (made, place) {
             case (.directory(let directory), .directory(let parent)):
@@ -74,16 +75,18 @@ final class KeyListing {
                     directory.pending.isEmpty
                     ? naming.name(of: directory, in: parent.prefix) : directory.pending
             case (.hash(let key, let pending), .directory(let parent)):
-                full = pending.isEmpty ? hashName(key, parent.prefix) : pending
+                full = pending.isEmpty ? try hashName(key, parent.prefix) : pending
             case (.hash(_, let pending), .hash): full = pending
-            default: return nil
+            default: continue
             }
             if made.isContinuation {
                 let outer = full.dropFirst(pending.count)
-                return ListedEntry(name: Bytes(outer) + NameMark.more, place: made)
+                entries.append(ListedEntry(name: Bytes(outer) + NameMark.more, place: made))
+            } else if let entry = entry(full, made) {
+                entries.append(entry)
             }
-            return entry(full, made)
         }
+        return entries
     }
 
     /// What of the names here stands in the directories above.
@@ -206,36 +209,42 @@ final class KeyListing {
             // `nil`: gone since the page was made.
             guard let type = try store.type(replies[index]) else { continue }
             guard type == .hash else {
-                let name = valueName(key, prefix, isRivalled: isRivalled)
+                let name = try valueName(key, prefix, isRivalled: isRivalled)
                 if let entry = entry(name, .value(key: key)) { entries.append(entry) }
                 continue
             }
             if naming.hashes == .fields {
                 hashes.append(key)
-            } else if let entry = entry(hashName(key, prefix), .hash(key: key, pending: [])) {
+            } else if let entry = entry(try hashName(key, prefix), .hash(key: key, pending: [])) {
                 entries.append(entry)
             }
         }
         return entries + (try firstFields(of: hashes) ?? [])
     }
 
-    private func valueName(_ key: Bytes, _ prefix: Bytes, isRivalled: Bool) -> Bytes {
+    private func valueName(
+        _ key: Bytes, _ prefix: Bytes, isRivalled: Bool
+    ) throws(Errno) -> Bytes {
         let plain = naming.name(of: key, in: prefix, isRivalled: isRivalled)
         return naming.name(
             of: key, in: prefix, isRivalled: isRivalled,
-            isAlsoDirectory: isDirectory(plain, prefix))
+            isAlsoDirectory: try isDirectory(plain, prefix))
     }
 
-    private func hashName(_ key: Bytes, _ prefix: Bytes) -> Bytes {
-        valueName(key, prefix, isRivalled: false)
+    private func hashName(_ key: Bytes, _ prefix: Bytes) throws(Errno) -> Bytes {
+        try valueName(key, prefix, isRivalled: false)
     }
 
     /// Whether a directory of keys has this name.
-    private func isDirectory(_ name: Bytes, _ prefix: Bytes) -> Bool {
+    private func isDirectory(_ name: Bytes, _ prefix: Bytes) throws(Errno) -> Bool {
         guard let directory = naming.directory(named: name, in: prefix) else { return false }
-        return fileSystem.index.knows(directory.prefix)
-            || fileSystem.index.isMade(.directory(directory))
-            || fileSystem.index.isKeptFree(directory)
+        let index = fileSystem.index
+        if index.isMade(.directory(directory)) || index.isKeptFree(directory) { return true }
+        guard index.knows(directory.prefix) else { return false }
+        if try index.stillKnows(directory.prefix) { return true }
+        // The kernel may know the name as that of a directory.
+        fileSystem.doubt(.directory(directory))
+        return false
     }
 
     // MARK: Fields
@@ -258,7 +267,7 @@ final class KeyListing {
         var entries: [ListedEntry] = []
         for (key, reply) in zip(few, names) {
             if reply.failure == .wrongKind { continue }
-            entries += self.entries(for: try store.texts(try store.checked(reply)), of: key)
+            entries += try self.entries(for: try store.texts(try store.checked(reply)), of: key)
         }
         return entries
     }
@@ -266,23 +275,27 @@ final class KeyListing {
     private func moreFields(of key: Bytes, _ cursor: UInt64) throws(Errno) -> [ListedEntry] {
         let page = try store.fields(of: key, cursor)
         if page.next != 0 { hashes.append((key, page.next)) }
-        return entries(for: page.items, of: key)
+        return try entries(for: page.items, of: key)
     }
 
-    private func entries(for fields: [Bytes], of key: Bytes) -> [ListedEntry] {
-        fields.compactMap { field in
+    private func entries(
+        for fields: [Bytes], of key: Bytes
+    ) throws(Errno) -> [ListedEntry] {
+        var entries: [ListedEntry] = []
+        for field in fields {
             let name: Bytes
             switch place {
             case .directory(let directory):
                 let plain = naming.name(of: field, ofHash: key, in: directory.prefix)
                 name = naming.name(
                     of: field, ofHash: key, in: directory.prefix,
-                    isAlsoDirectory: isDirectory(plain, directory.prefix))
+                    isAlsoDirectory: try isDirectory(plain, directory.prefix))
             case .hash: name = naming.name(of: field)
-            case .value, .field, .updater: return nil
+            case .value, .field, .updater: return []
             }
-            return entry(name, .field(key: key, field: field))
+            if let entry = entry(name, .field(key: key, field: field)) { entries.append(entry) }
         }
+        return entries
     }
 
     /// A directory of which nothing is left is not one any more.

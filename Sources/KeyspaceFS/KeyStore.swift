@@ -88,11 +88,26 @@ final class KeyStore: Sendable {
         case .wrongKind: return .stale
         case .protocolViolation(let reason) where reason.contains("string exceeds maximum"):
             return .fileTooLarge
+        // Two keys on different nodes of a cluster: `mv` copies.
+        case .protocolViolation(let reason) where reason.hasPrefix("CROSSSLOT "):
+            return .crossDevice
+        // A key of another node, which this view does not show.
+        case .protocolViolation(let reason) where Self.isElsewhere(reason): return .notPermitted
         case .unavailable(let reason), .protocolViolation(let reason):
             logger.error("the store failed", metadata: ["reason": "\(reason)"])
             return .ioError
         case .fenced, .closed: return .ioError
         }
+    }
+
+    /// Whether a node of a cluster says that another one has the key.
+    private static func isElsewhere(_ reason: String) -> Bool {
+        reason.hasPrefix("MOVED ") || reason.hasPrefix("ASK ")
+    }
+
+    private static func isElsewhere(_ reply: Reply) -> Bool {
+        guard case .protocolViolation(let reason)? = reply.failure else { return false }
+        return isElsewhere(reason)
     }
 
     // MARK: Looking at keys
@@ -126,6 +141,7 @@ final class KeyStore: Sendable {
     func facts(of place: Place) throws(Errno) -> PlaceFacts? { try facts(of: [place])[0] }
 
     private func fact(of place: Place, _ replies: [Reply]) throws(Errno) -> PlaceFacts? {
+        if let first = replies.first, Self.isElsewhere(first) { return nil }
         switch place {
         case .directory, .updater: return nil
         case .hash:

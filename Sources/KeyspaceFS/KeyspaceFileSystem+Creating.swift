@@ -64,8 +64,8 @@ extension KeyspaceFileSystem {
     private static let lockEnding = Bytes(".lock".utf8)
 
     /// The rules of redisfuse: without a dot a string; `*.lock` a string; with a dot, and what stands before it
-    /// is a key that cannot have fields, a string; else a field of a hash. EPERM for a name that the view
-    /// would not show.
+    /// is a key that cannot have fields, a string; else a field of a hash. What was a string until a moment
+    /// ago is one again. EPERM for a name that the view would not show.
     func newPlace(_ name: Bytes, in directory: Place) throws(Errno) -> Place {
         switch directory {
         case .hash(let key, let pending):
@@ -78,6 +78,7 @@ extension KeyspaceFileSystem {
             guard !meaning.isUpdater, meaning.continuation == nil else { throw .invalid }
             if let field = meaning.field, naming.shows(field.key),
                 !name.suffix(Self.lockEnding.count).elementsEqual(Self.lockEnding),
+                !(meaning.key.map { tunnel.holdsString($0) } ?? false),
                 try canHaveFields(field.key)
             {
                 return .field(key: field.key, field: field.field)

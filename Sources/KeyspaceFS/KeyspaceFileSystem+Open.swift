@@ -187,7 +187,7 @@ extension KeyspaceFileSystem {
 
     private func flush(_ file: OpenKeyFile) throws(Errno) {
         guard case .editing(let session, _) = file.mode else { return }
-        try session.flush()
+        try session.flush(isAnswer: true)
         restoreExpiry(of: session.place)
     }
 

@@ -14,7 +14,7 @@ extension KeyspaceFileSystem {
         guard !found.place.isDirectory else { throw .isDirectory }
         guard found.place != .updater else { throw .notPermitted }
         try requireRemovable(found)
-        try takeAway(found.place) { () throws(Errno) in try delete(found.place) }
+        try takeAway(found.place) { () throws(Errno) in try delete(found) }
         keepDirectories(of: parentPlace)
     }
 
@@ -26,10 +26,10 @@ extension KeyspaceFileSystem {
         throw .accessDenied
     }
 
-    private func delete(_ place: Place) throws(Errno) {
-        guard let key = place.key else { throw .invalid }
+    private func delete(_ found: Found) throws(Errno) {
+        guard let key = found.place.key else { throw .invalid }
         own.note(key)
-        switch place {
+        switch found.place {
         case .field(_, let field):
             let removed = try store.perform(RedisCommand("HDEL", key, field), effect: .once)
             guard try store.integer(removed) == 1 else { throw .noEntry }
@@ -37,7 +37,8 @@ extension KeyspaceFileSystem {
             let replies = try store.perform(
                 [RedisCommand("PEXPIRETIME", key), RedisCommand("UNLINK", key)], effect: .once)
             guard try store.integer(replies[1]) == 1 else { throw .noEntry }
-            tunnel.enter(key, expiry: try store.integer(replies[0]))
+            tunnel.enter(
+                key, expiry: try store.integer(replies[0]), isString: found.facts?.type == .string)
         case .directory, .updater: throw .invalid
         }
     }

@@ -1,5 +1,6 @@
 public import FileSystem
 import KeyValue
+import Logging
 public import Primitives
 import Redis
 
@@ -46,16 +47,22 @@ extension KeyspaceFileSystem {
         keepDirectories(of: from)
     }
 
-    /// Lists and the like stay keys, whatever their name.
+    /// Keys stay keys, whatever their name; but a string becomes a field of a hash that is there.
     private func newFilePlace(
         _ name: Bytes, in directory: Place, _ source: Found
     ) throws(Errno) -> Place {
-        guard let facts = source.facts, isRendered(facts, source.place) else {
-            return try newPlace(name, in: directory)
+        var key: Bytes?
+        if case .directory(let place) = directory {
+            key = naming.meaning(of: name, in: place).key.flatMap { naming.shows($0) ? $0 : nil }
         }
-        guard case .directory(let place) = directory,
-            let key = naming.meaning(of: name, in: place).key, naming.shows(key)
-        else { throw .crossDevice }
+        if let facts = source.facts, isRendered(facts, source.place) {
+            guard let key else { throw .crossDevice }
+            return .value(key: key)
+        }
+        let place = try newPlace(name, in: directory)
+        guard case .value = source.place, case .field(let hash, _) = place, let key,
+            try store.type(try store.perform(RedisCommand("TYPE", hash))) == nil
+        else { return place }
         return .value(key: key)
     }
 
@@ -101,7 +108,11 @@ extension KeyspaceFileSystem {
                         "EVAL", KeyScripts.call(KeyScripts.rename, keys: [from, to], [flag])),
                 ], effect: .once)
             answer = try store.integer(replies[1])
-            if answer == 1 { tunnel.enter(from, expiry: try store.integer(replies[0])) }
+            if answer == 1 {
+                tunnel.enter(
+                    from, expiry: try store.integer(replies[0]),
+                    isString: source.facts?.type == .string)
+            }
         default:
             if let facts = source.facts, isRendered(facts, source.place) { throw .crossDevice }
             let (fromKind, fromField) = Self.words(source.place)
@@ -208,21 +219,20 @@ extension KeyspaceFileSystem {
             own.note(old)
             own.note(new)
         }
-        let commands =
-            [RedisCommand("UNWATCH"), RedisCommand("WATCH", pairs.flatMap { [$0.0, $0.1] })]
-            + [RedisCommand("EXISTS", pairs.map { $0.1 })]
-        let transaction =
+        let looked = try perform(
+            [
+                RedisCommand("UNWATCH"), RedisCommand("WATCH", pairs.flatMap { [$0.0, $0.1] }),
+                RedisCommand("EXISTS", pairs.map { $0.1 }),
+            ], in: session)
+        guard looked[2] == .integer(0) else { throw .directoryNotEmpty }
+        let answers = try perform(
             [RedisCommand("MULTI")] + pairs.map { RedisCommand("RENAMENX", $0.0, $0.1) }
-            + [RedisCommand("EXEC")]
-        do throws(StoreError) {
-            let looked = try session.perform(commands)
-            guard looked[2] == .integer(0) else { throw StoreError.wrongKind }
-            guard case .array? = try session.perform(transaction).last else {
-                throw StoreError.unavailable("keys changed while their directory was renamed")
-            }
-        } catch {
-            throw error == .wrongKind ? .directoryNotEmpty : store.report(error)
+                + [RedisCommand("EXEC")], in: session)
+        guard case .array(let renamed)? = answers.last else {
+            logger.notice("not renamed: keys of the directory were changed meanwhile")
+            throw .busy
         }
+        for reply in renamed { _ = try store.checked(reply) }
         for (_, new) in pairs { index.note(new) }
         for inode in inodes.snapshot() {
             guard let key = inode.place.key, keys.contains(key),
@@ -231,6 +241,21 @@ extension KeyspaceFileSystem {
             remembered.move(inode.place, to: new)
             inodes.move(inode, to: new)
         }
+    }
+
+    /// The replies, none of which is an error. That of EXEC says only that some command was refused: that
+    /// one's error is thrown.
+    private func perform(
+        _ commands: [RedisCommand], in session: RedisSession
+    ) throws(Errno) -> [Reply] {
+        let replies: [Reply]
+        do throws(StoreError) {
+            replies = try session.perform(commands)
+        } catch {
+            throw store.report(error)
+        }
+        for reply in replies { _ = try store.checked(reply) }
+        return replies
     }
 
     /// Directories that were made here, and those that the kernel knows, move along.

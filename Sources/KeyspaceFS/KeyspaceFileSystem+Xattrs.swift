@@ -94,7 +94,8 @@ extension KeyspaceFileSystem {
         }.flatMap { Bytes($0.rawValue.utf8) + [0] }
     }
 
-    /// Only the expiry can be set: to seconds from now, or to `-1` for none.
+    /// Only the expiry can be set: to seconds from now, or to `-1` for none. EOPNOTSUPP for everything else:
+    /// what programs that copy attributes along (`cp -a`, `mv`) do without.
     public func setxattr(
         _ caller: Caller, inode: InodeID, name: FileName, value: UnsafeRawBufferPointer,
         mode: SetXattrMode
@@ -133,9 +134,13 @@ extension KeyspaceFileSystem {
 
     private func keyOfExpiry(_ inode: InodeID, _ name: FileName) throws(Errno) -> Bytes {
         let attribute = KeyAttribute(rawValue: String(decoding: name.bytes, as: UTF8.self))
-        guard let attribute else { throw .notSupported }
-        guard attribute == .ttl else { throw .notPermitted }
-        guard let key = try inodes.inode(inode).livingPlace?.key else { throw .notSupported }
+        let inode = try inodes.inode(inode)
+        guard attribute == .ttl, let place = inode.livingPlace, let key = place.key else {
+            throw .notSupported
+        }
+        // The expiry of a field is that of all fields of its hash. Programs that copy attributes along
+        // have the file open: they shall not take the other fields with it.
+        if case .field = place, inode.withState({ $0.openCount > 0 }) { throw .notSupported }
         return key
     }
 }

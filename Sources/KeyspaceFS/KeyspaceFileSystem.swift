@@ -36,7 +36,7 @@ public final class KeyspaceFileSystem: FileSystemOperations {
     let files = HandleTable<OpenKeyFile>()
     let directories = HandleTable<OpenKeyDirectory>()
     let remembered = RememberedAttributes()
-    let tunnel = ExpiryTunnel()
+    let tunnel = KeyTunnel()
     let own: OwnChanges
     let textSizes = TextSizes()
     /// Values that are open for writing. Rank: above one inode, held for no call.
@@ -93,7 +93,8 @@ public final class KeyspaceFileSystem: FileSystemOperations {
             do throws(Errno) {
                 try edit.session.flush()
             } catch {
-                lostFiles.wrappingAdd(1, ordering: .relaxed)
+                // What a close has failed with is known, even if its last descriptor is not released yet.
+                if !edit.session.wasTold { lostFiles.wrappingAdd(1, ordering: .relaxed) }
                 edit.session.end()
             }
         }

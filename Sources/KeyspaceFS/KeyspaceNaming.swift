@@ -69,6 +69,8 @@ struct KeyspaceNaming: Sendable {
             return meaning
         }
         if let body = full.without(mark: NameMark.more) {
+            // A name goes on behind something: without that it would be its own directory.
+            guard body.count > place.pending.count else { return meaning }
             meaning.continuation = .directory(
                 DirectoryPlace(prefix: place.prefix, pending: body))
             return meaning
@@ -95,7 +97,9 @@ struct KeyspaceNaming: Sendable {
     /// What a name in a hash that is a directory stands for.
     func meaning(of name: Bytes, inHash key: Bytes, pending: Bytes) -> Place? {
         let full = pending + name
-        if let body = full.without(mark: NameMark.more) { return .hash(key: key, pending: body) }
+        if let body = full.without(mark: NameMark.more) {
+            return body.count > pending.count ? .hash(key: key, pending: body) : nil
+        }
         return whole.part(of: full).map { .field(key: key, field: $0) }
     }
 

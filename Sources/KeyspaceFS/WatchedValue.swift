@@ -142,6 +142,8 @@ final class WatchedValue {
         } catch {
             return .unknown
         }
+        // A transaction that was refused does not say why; the command that was refused does.
+        for reply in replies[1...commands.count] { _ = try store.checked(reply) }
         switch replies[commands.count + 1] {
         case .null: return .changed
         case .array(let results):

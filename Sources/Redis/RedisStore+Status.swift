@@ -41,7 +41,7 @@ extension RedisStore {
         let limit = information?.number("maxmemory") ?? 0
         let policy = information?["maxmemory_policy"]
         let isReplica = information?["role"].map { $0 == "slave" } ?? greeting.isReplica
-        return StoreStatus(
+        var status = StoreStatus(
             product: "redis \(information?["redis_version"] ?? greeting.version)",
             usedBytes: information?.number("used_memory") ?? 0, limitBytes: limit,
             machineBytes: information?.number("total_system_memory") ?? 0,
@@ -50,6 +50,8 @@ extension RedisStore {
                 isLogging: information?["aof_enabled"] == "1", settings: settings),
             isReadOnly: isReplica && information?["slave_read_only"] != "0",
             replicas: Int(clamping: information?.number("connected_slaves") ?? 0))
+        status.isClusterNode = information?["redis_mode"] == "cluster"
+        return status
     }
 
     private static func persistence(

@@ -73,11 +73,16 @@ final class ServedView {
     }
 
     deinit {
+        stop()
+        thread.join()
+    }
+
+    /// Unmounts, from programs that use it, too.
+    func stop() {
         server.requestStop()
         let hasEnded: Void? = stage.state.wait(until: .after(milliseconds: 10_000)) {
             $0 == .ended ? () : nil
         }
         if hasEnded == nil { apusfs_umount(path, Int32(APUSFS_MNT_DETACH)) }
-        thread.join()
     }
 }

@@ -162,6 +162,9 @@ final class MountProcess: Sendable {
         if keys.isWritable, status.isReadOnly {
             warn(["\(plan.source): a replica that takes no changes: mounted read-only"])
         }
+        if status.isClusterNode {
+            warn(["\(plan.source): a node of a cluster: only the keys that it holds are shown"])
+        }
         let fileSystem = KeyspaceFileSystem(
             redis: redis, options: keys.options(plan.settings, isReadOnly: isReadOnly),
             metrics: metrics, logger: logger)

@@ -73,6 +73,45 @@ extension MountTests {
             }
         }
 
+        /// Vim in a terminal, with its swap file and a backup, made by copying or by renaming. Its saves go on
+        /// only while the file is the one that it has read: the number of the inode has to stay.
+        @Test(arguments: ["yes", "no", "auto"])
+        func `vim saves with swap file and backup, and nothing else changes`(
+            copies: String
+        ) throws {
+            try withKeys(prepare: Self.fill) { (view) throws in
+                try ProgramRun.run(["mkfifo", view.directory + "/typed"]).checked()
+                let files = [("note.txt", "note.txt"), ("conf", "conf"), ("h.f1", "h")]
+                for round in 1...3 {
+                    for (file, key) in files {
+                        let before = try view.dump()
+                        let kept = try SystemCall.readFile(view.path + "/" + file)
+                        try view.shell(
+                            """
+                            export TERM=xterm; out=\(view.directory)
+                            script -qec "vim -Nu NONE \
+                                --cmd 'set swapfile backup backupcopy=\(copies) backupskip=' \
+                                -c '%s/.*/\(file) \(round)/' \
+                                -c 'silent !ls -A > $out/during' -c wq \(file)" \
+                                /dev/null <> $out/typed > $out/screen
+                            grep -q swp $out/during
+                            """)
+                        #expect(try SystemCall.readFile(view.path + "/\(file)~") == kept)
+                        let new = Array("\(file) \(round)\n".utf8)
+                        #expect(try SystemCall.readFile(view.path + "/" + file) == new)
+                        try view.shell("rm \(file)~")
+                        let after = try view.dump()
+                        let changed = before.filter { after[$0.key] != $0.value }
+                        #expect(Set(before.keys) == Set(after.keys) && changed.count == 1)
+                        let ttl = try Int(view.cli("TTL", key)) ?? 0
+                        #expect(ttl > 4_000 || key == "h", "\(file), round \(round)")
+                    }
+                }
+                #expect(try view.cli("TYPE", "note.txt") == "string")
+                #expect(try view.cli("HGET", "h", "f2") == "v2")
+            }
+        }
+
         @Test func `what is no text of its own is not replaced by one`() throws {
             try withKeys(prepare: Self.fill) { (view) throws in
                 let before = try view.dump()
@@ -122,6 +161,33 @@ extension MountTests {
                 #expect(try view.shell("jq -c 'map(.score) | add' z") == "3.5\n")
                 #expect(try view.shell("jq -r '.[0].fields[0][1]' st") == "v\n")
                 #expect(try view.shell("jq -c . s") == "[\"e\",\"q\",\"w\"]\n")
+            }
+        }
+
+        @Test func `what the server knows of a key are attributes`() throws {
+            try withKeys(prepare: Self.fill) { (view) throws in
+                try view.shell("getfattr -d -m - conf h.f1 z > \(view.directory)/out")
+                let names = try SystemCall.listXattrs(view.path + "/conf")
+                #expect(
+                    names.sorted()
+                        == ["encoding", "idle", "key", "memory", "ttl", "type"].map {
+                            "user.redis.\($0)"
+                        })
+                let questions = [
+                    ("encoding", ["OBJECT", "ENCODING"]), ("memory", ["MEMORY", "USAGE"]),
+                ]
+                for key in ["conf", "z", "st"] {
+                    for (name, words) in questions {
+                        let value = try SystemCall.getXattr(
+                            view.path + "/" + key, "user.redis." + name)
+                        let told = try view.server.cli(words: words + [key])
+                        #expect(String(decoding: value, as: UTF8.self) == told, "\(name) of \(key)")
+                    }
+                    let idle = try SystemCall.getXattr(view.path + "/" + key, "user.redis.idle")
+                    #expect(Int(String(decoding: idle, as: UTF8.self)).map { $0 < 60 } == true)
+                }
+                let field = try SystemCall.getXattr(view.path + "/h.f1", "user.redis.field")
+                #expect(field == Array("f1".utf8))
             }
         }
 
