@@ -109,7 +109,7 @@ extension InodeState.Facts {
     var isIdle: Bool { openCount == 0 && !isDirty && !isOrphan && pending.isEmpty }
 
     /// Notes a write that begins and reaches to `end` bytes. `noteWritten` follows when it is over.
-    mutating func noteWrite(end: UInt64, at time: Timestamp, clearsPrivileges: Bool) {
+    mutating func noteWrite(end: UInt64, at time: Timestamp, clearing: PrivilegeClearing) {
         writeSequence &+= 1
         isDirty = true
         if end > record.size {
@@ -117,7 +117,7 @@ extension InodeState.Facts {
             pending.size = end
         }
         noteChange(at: time)
-        if clearsPrivileges { clearPrivileges() }
+        clearPrivileges(clearing)
     }
 
     /// The blocks of a write are in the cache, or as many as got there. A flush that ran meanwhile has
@@ -148,11 +148,9 @@ extension InodeState.Facts {
         pending.changeTime = time
     }
 
-    /// What a write does to setuid and setgid: the latter only where the group may execute
-    /// (chmod(2), inode(7)).
-    mutating func clearPrivileges() {
-        let kept = record.permissionsWithoutPrivileges
-        guard kept != record.permissions else { return }
+    /// What a write does to setuid and setgid.
+    mutating func clearPrivileges(_ clearing: PrivilegeClearing) {
+        guard let kept = clearing.newPermissions(of: record) else { return }
         record.permissions = kept
         pending.permissions = kept
     }
@@ -169,20 +167,6 @@ extension InodeState.Facts {
 }
 
 extension InodeRecord {
-    /// Permissions after setuid, and setgid of what the group may execute, are cleared. Directories
-    /// keep theirs.
-    var permissionsWithoutPrivileges: UInt32 {
-        guard kind != .directory else { return permissions }
-        var kept = permissions & ~0o4000
-        if kept & 0o010 != 0 { kept &= ~0o2000 }
-        return kept
-    }
-
-    /// A change of content would clear setuid or setgid.
-    var hasPrivileges: Bool {
-        permissions & 0o6000 != 0 && permissionsWithoutPrivileges != permissions
-    }
-
     /// What stat(2) shows. `dirtyBlocks` are counted as if they were new ones: exact for a file without
     /// holes, and for any file once it is flushed.
     func attributes(blockSize: BlockSize, dirtyBlocks: Int) -> Attributes {

@@ -97,10 +97,4 @@ extension VolumeFileSystem {
             throw .ioError
         }
     }
-
-    /// Who is neither root nor in the file's group loses setgid with a new access list (chmod(2)).
-    private func mayKeepGroupPrivilege(_ caller: Caller, _ record: InodeRecord) -> Bool {
-        caller.userID == 0 || caller.groupID == record.groupID
-            || caller.supplementaryGroups().contains(record.groupID)
-    }
 }

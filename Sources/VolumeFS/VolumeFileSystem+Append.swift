@@ -13,9 +13,8 @@ extension VolumeFileSystem {
     /// `believedEnd` is where the kernel thinks the end to be.
     func append(
         _ payload: UnsafeRawBufferPointer, to state: InodeState, believedEnd: FileOffset,
-        _ options: WriteOptions
+        clearing: PrivilegeClearing
     ) throws(Errno) -> Int {
-        let clears = options.contains(.clearsPrivileges)
         let (start, written, isAlone) = try store.whileAlone {
             isAlone throws(Errno) -> (UInt64, Int, Bool) in
             try stripes.withExclusive(state.id) { () throws(Errno) -> (UInt64, Int, Bool) in
@@ -24,7 +23,7 @@ extension VolumeFileSystem {
                     throw .fileTooLarge
                 }
                 let written = try write(
-                    payload, to: state, at: FileOffset(start), clearsPrivileges: clears)
+                    payload, to: state, at: FileOffset(start), clearing: clearing)
                 return (start, written, isAlone)
             }
         }

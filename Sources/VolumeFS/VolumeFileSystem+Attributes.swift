@@ -30,27 +30,29 @@ extension VolumeFileSystem {
         let state = try freshState(of: inode)
         if let size = changes.size {
             try resize(
-                state, to: size, clearsPrivileges: changes.clearsPrivileges)
+                state, to: size,
+                clearing: privilegeClearing(by: caller, of: state, if: changes.clearsPrivileges))
         }
         if changes.userID != nil || changes.groupID != nil { try dropCapability(of: state) }
-        let change = recordChange(changes, of: state)
+        let change = recordChange(changes, by: caller, of: state)
         if !change.isEmpty { try commit(change, to: state) }
         return attributesAnswer(state)
     }
 
     /// What a setattr changes beside the size, with the rules of chown(2) on setuid and setgid.
-    private func recordChange(_ changes: AttributeChanges, of state: InodeState) -> RecordChange {
+    private func recordChange(
+        _ changes: AttributeChanges, by caller: Caller, of state: InodeState
+    ) -> RecordChange {
         let now = Timestamp.now
-        let record = state.record
         var change = RecordChange()
         change.permissions = changes.permissions.map { $0 & 0o7777 }
         change.userID = changes.userID
         change.groupID = changes.groupID
         let changesOwner = changes.userID != nil || changes.groupID != nil
-        if changes.clearsPrivileges || changesOwner, changes.size == nil, change.permissions == nil
-        {
-            let kept = record.permissionsWithoutPrivileges
-            if kept != record.permissions { change.permissions = kept }
+        if changes.size == nil, change.permissions == nil {
+            let clearing = privilegeClearing(
+                by: caller, of: state, if: changes.clearsPrivileges || changesOwner)
+            change.permissions = clearing.newPermissions(of: state.record)
         }
         change.accessTime = changes.accessTime.map { Self.instant(of: $0, now: now) }
         change.modificationTime = changes.modificationTime.map { Self.instant(of: $0, now: now) }

@@ -26,7 +26,8 @@ extension VolumeFileSystem {
                 takesLastBlock: isAlone && endsBoth(source.state, target.state, from, to, count),
                 blockSize: blockSize)
             return try telling(
-                ofPrivilegesOf: target.state, if: caller.userID != 0
+                ofPrivilegesOf: target.state,
+                privilegeClearing(by: caller, of: target.state, if: caller.userID != 0)
             ) { () throws(Errno) in try carryOut(plan, caller, from, to, count: count) }
         }
         if target.options.contains(.synchronous) { try flush(target.state) }
@@ -47,7 +48,8 @@ extension VolumeFileSystem {
                 let bytes = plan.blockBytes(of: count, blockSize: blockSize)
                 try copyBlocks(
                     plan, from: source, to: target,
-                    end: to.offset.bytes + done + bytes, clearsPrivileges: caller.userID != 0)
+                    end: to.offset.bytes + done + bytes,
+                    clearing: privilegeClearing(by: caller, of: target, if: caller.userID != 0))
                 done += bytes
             }
             done += try copyThroughCache(caller, from, to, skipping: done, plan.tail)
@@ -109,7 +111,7 @@ extension VolumeFileSystem {
     /// Whole blocks, inside the store. The target reaches at least to `end` afterwards.
     private func copyBlocks(
         _ plan: CopyPlan, from source: InodeState, to target: InodeState, end: UInt64,
-        clearsPrivileges: Bool
+        clearing: PrivilegeClearing
     ) throws(Errno) {
         try flush(source)
         let data = source.record.data
@@ -120,22 +122,22 @@ extension VolumeFileSystem {
                 try flushHoldingStripe(target)
                 try copyBlocksHoldingStripes(
                     BlockCopy(source: data, blocks: plan.blocks, firstTarget: plan.firstTarget),
-                    to: target, end: end, clearsPrivileges: clearsPrivileges)
+                    to: target, end: end, clearing: clearing)
             }
         }
     }
 
     private func copyBlocksHoldingStripes(
-        _ copy: BlockCopy, to target: InodeState, end: UInt64, clearsPrivileges: Bool
+        _ copy: BlockCopy, to target: InodeState, end: UInt64,
+        clearing: PrivilegeClearing
     ) throws(Errno) {
         let (before, mayHoldCutBlocks) = target.withFacts { ($0.record, $0.mayHoldCutBlocks) }
         let targets = copy.firstTarget..<copy.firstTarget + UInt64(copy.blocks.count)
         let time = Timestamp.now
-        let kept = before.permissionsWithoutPrivileges
         let commit = SizeCommit(
             inode: target.id, data: before.data, size: end, modificationTime: time,
             changeTime: time,
-            newPermissions: clearsPrivileges && kept != before.permissions ? kept : nil)
+            newPermissions: clearing.newPermissions(of: before))
         let outcome: BlockStoreOutcome
         do throws(Errno) {
             outcome = try store.copyBlocks(copy, then: commit)

@@ -17,9 +17,10 @@ extension VolumeFileSystem {
         let answer = opened(state, options: options)
         guard options.contains(.truncate) else { return answer }
         do throws(Errno) {
-            let clears = options.contains(.clearsPrivileges)
-            try telling(ofPrivilegesOf: state, if: clears) { () throws(Errno) in
-                try resize(state, to: 0, clearsPrivileges: clears)
+            let clearing = privilegeClearing(
+                by: caller, of: state, if: options.contains(.clearsPrivileges))
+            try telling(ofPrivilegesOf: state, clearing) { () throws(Errno) in
+                try resize(state, to: 0, clearing: clearing)
             }
         } catch {
             close(answer.handle)

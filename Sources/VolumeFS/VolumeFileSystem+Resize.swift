@@ -5,7 +5,7 @@ import VolumeStore
 
 extension VolumeFileSystem {
     /// Gives a file another size (ftruncate(2)): one batch, after a flush of what was written.
-    func resize(_ state: InodeState, to size: UInt64, clearsPrivileges: Bool) throws(Errno) {
+    func resize(_ state: InodeState, to size: UInt64, clearing: PrivilegeClearing) throws(Errno) {
         switch state.record.kind {
         case .regular: break
         case .directory: throw .isDirectory
@@ -15,21 +15,20 @@ extension VolumeFileSystem {
         try dropCapability(of: state)
         try stripes.withExclusive(state.id) { () throws(Errno) in
             try flushStripes.withExclusive(state.id) { () throws(Errno) in
-                try resizeHoldingStripes(state, to: size, clearsPrivileges: clearsPrivileges)
+                try resizeHoldingStripes(state, to: size, clearing: clearing)
             }
         }
     }
 
     /// The same for a caller that holds both of the inode's stripes exclusively.
     func resizeHoldingStripes(
-        _ state: InodeState, to size: UInt64, clearsPrivileges: Bool
+        _ state: InodeState, to size: UInt64, clearing: PrivilegeClearing
     ) throws(Errno) {
         // What stays of the file must be in the store before a size says that it is there. Nothing
         // stays of a file that is cut to zero.
         if size > 0 { try flushHoldingStripe(state) }
         let (before, mayHoldCutBlocks) = state.withFacts { ($0.record, $0.mayHoldCutBlocks) }
-        let kept = before.permissionsWithoutPrivileges
-        let permissions = clearsPrivileges && kept != before.permissions ? kept : nil
+        let permissions = clearing.newPermissions(of: before)
         let time = Timestamp.now
         let after = try store.truncate(before, to: size, time: time, permissions: permissions)
         generations.bump(state.id)

@@ -20,16 +20,16 @@ extension VolumeFileSystem {
         case .punch, .zero: break
         }
         // The kernel does not say whether the caller may keep setuid; root may.
-        let clearsPrivileges = caller.userID != 0
+        let clearing = privilegeClearing(by: caller, of: state, if: caller.userID != 0)
         cache.throttle(incoming: 2 * blockSize.bytes)
-        try telling(ofPrivilegesOf: state, if: clearsPrivileges) { () throws(Errno) in
-            try change(request, of: state, clearsPrivileges: clearsPrivileges)
+        try telling(ofPrivilegesOf: state, clearing) { () throws(Errno) in
+            try change(request, of: state, clearing: clearing)
         }
         if file.options.contains(.synchronous) { try flush(state) }
     }
 
     private func change(
-        _ request: SpaceRequest, of state: InodeState, clearsPrivileges: Bool
+        _ request: SpaceRequest, of state: InodeState, clearing: PrivilegeClearing
     ) throws(Errno) {
         try stripes.withExclusive(state.id) { () throws(Errno) in
             try dropCapability(of: state)
@@ -37,18 +37,18 @@ extension VolumeFileSystem {
                 try store.whileAlone { isAlone throws(Errno) in
                     try clear(
                         request.range, of: state, isAlone: isAlone,
-                        clearsPrivileges: clearsPrivileges)
+                        clearing: clearing)
                 }
             } else {
                 state.withFacts { facts in
                     facts.noteStatusChange(at: .now)
-                    if clearsPrivileges { facts.clearPrivileges() }
+                    facts.clearPrivileges(clearing)
                 }
             }
             guard request.leastSize > state.record.size else { return }
             try flushStripes.withExclusive(state.id) { () throws(Errno) in
                 try resizeHoldingStripes(
-                    state, to: request.leastSize, clearsPrivileges: clearsPrivileges)
+                    state, to: request.leastSize, clearing: clearing)
             }
         }
     }
@@ -68,13 +68,13 @@ extension VolumeFileSystem {
     /// Makes bytes zeros: whole blocks are dropped from the store, parts of blocks written over. The caller
     /// holds the inode's stripe exclusively.
     private func clear(
-        _ range: Range<UInt64>, of state: InodeState, isAlone: Bool, clearsPrivileges: Bool
+        _ range: Range<UInt64>, of state: InodeState, isAlone: Bool, clearing: PrivilegeClearing
     ) throws(Errno) {
         let record = state.record
         let plan = ClearingPlan(
             range, fileSize: record.size, coversEnd: isAlone, blockSize: blockSize)
         state.withFacts {
-            $0.noteWrite(end: 0, at: .now, clearsPrivileges: clearsPrivileges)
+            $0.noteWrite(end: 0, at: .now, clearing: clearing)
         }
         defer { state.withFacts { $0.noteWritten() } }
         for edge in plan.edges {

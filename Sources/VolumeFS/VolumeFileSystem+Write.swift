@@ -16,13 +16,14 @@ extension VolumeFileSystem {
         else { throw .fileTooLarge }
         try refresh(file.state)
         cache.throttle(incoming: payload.count)
-        let clears = options.contains(.clearsPrivileges)
-        let written = try telling(ofPrivilegesOf: file.state, if: clears) { () throws(Errno) in
+        let clearing = privilegeClearing(
+            by: caller, of: file.state, if: options.contains(.clearsPrivileges))
+        let written = try telling(ofPrivilegesOf: file.state, clearing) { () throws(Errno) in
             if options.contains(.append) {
-                return try append(payload, to: file.state, believedEnd: offset, options)
+                return try append(payload, to: file.state, believedEnd: offset, clearing: clearing)
             }
             return try stripes.withExclusive(inode) { () throws(Errno) -> Int in
-                try write(payload, to: file.state, at: offset, clearsPrivileges: clears)
+                try write(payload, to: file.state, at: offset, clearing: clearing)
             }
         }
         metrics.add(.writtenBytes, UInt64(written))
@@ -33,7 +34,7 @@ extension VolumeFileSystem {
     /// Copies the payload into the cache. The caller holds the inode's stripe exclusively.
     func write(
         _ payload: UnsafeRawBufferPointer, to state: InodeState, at offset: FileOffset,
-        clearsPrivileges: Bool
+        clearing: PrivilegeClearing
     ) throws(Errno) -> Int {
         let end = offset.bytes + UInt64(payload.count)
         let (before, mayHoldCutBlocks) = state.withFacts { ($0.record, $0.mayHoldCutBlocks) }
@@ -44,7 +45,7 @@ extension VolumeFileSystem {
         // The size grows before the blocks are dirty: a flush that takes a block then always commits a
         // size that covers it. Nobody reads meanwhile, since this holds the stripe.
         state.withFacts {
-            $0.noteWrite(end: end, at: .now, clearsPrivileges: clearsPrivileges)
+            $0.noteWrite(end: end, at: .now, clearing: clearing)
         }
         defer { state.withFacts { $0.noteWritten() } }
         // Behind this nobody has stored anything, nor is about to.

@@ -20,7 +20,7 @@ import VolumeStore
     @Test func `a flush that ran within a write leaves the file dirty`() {
         let state = facts()
         state.withFacts { facts in
-            facts.noteWrite(end: 10, at: .now, clearsPrivileges: false)
+            facts.noteWrite(end: 10, at: .now, clearing: .none)
             // The flush takes what is there, and commits all attributes.
             let sequence = facts.writeSequence
             facts.settle(facts.pending)
@@ -34,7 +34,7 @@ import VolumeStore
     @Test func `a flush that began within a write does not end its being dirty`() {
         let state = facts()
         state.withFacts { facts in
-            facts.noteWrite(end: 10, at: .now, clearsPrivileges: false)
+            facts.noteWrite(end: 10, at: .now, clearing: .none)
             let sequence = facts.writeSequence
             facts.settle(facts.pending)
             facts.noteWritten()

@@ -121,12 +121,54 @@ extension MountTests.SystemCallTests {
             }
         }
 
-        @Test func `setgid without execution for the group survives a write`() throws {
-            try SystemCall.writeFile(place["file"], "text")
-            try SystemCall.chown(place["file"], user: Person.alice.user, group: Person.alice.group)
-            try SystemCall.chmod(place["file"], 0o2666)
-            try Person.alice.run { try Descriptor(place["file"], O_WRONLY).write([1]) }
-            #expect(try SystemCall.stat(place["file"]).permissions == 0o2666)
+        @Test func `setgid without execution for the group survives a change by a member only`()
+            throws
+        {
+            let group: gid_t = 60_009
+            let member = Person(Person.alice.user, group: Person.alice.group, groups: [group])
+            let changes: [(String, (String) throws -> Void)] = [
+                ("write", { try Descriptor($0, O_WRONLY).write([1]) }),
+                ("append", { try Descriptor($0, O_WRONLY | O_APPEND).write([1]) }),
+                ("truncating open", { _ = try Descriptor($0, O_WRONLY | O_TRUNC) }),
+                ("truncate", { try SystemCall.truncate($0, 1) }),
+                ("fallocate", { try Descriptor($0, O_WRONLY).allocate([], at: 0, count: 9_000) }),
+                ("zero", { try Descriptor($0, O_WRONLY).allocate(.zeroRange, at: 0, count: 2) }),
+                (
+                    "copy",
+                    { path in
+                        let source = try Descriptor(path, O_RDONLY)
+                        let target = try Descriptor(path, O_WRONLY)
+                        _ = try target.copy(from: source, at: 0, to: 100, count: 4)
+                    }
+                ),
+            ]
+            for (name, change) in changes {
+                let path = place[name]
+                try SystemCall.writeFile(path, "text")
+                try SystemCall.chown(path, user: Person.alice.user, group: group)
+                for (person, after) in [(member, 0o2666), (.alice, 0o666)] as [(Person, mode_t)] {
+                    try SystemCall.chmod(path, 0o6666)
+                    try person.run { try change(path) }
+                    #expect(
+                        try SystemCall.stat(path).permissions == after, "\(name), \(person)")
+                }
+            }
+        }
+
+        @Test func `chown by an owner outside of the group clears setgid, by a member it does not`()
+            throws
+        {
+            let group: gid_t = 60_009
+            let member = Person(Person.alice.user, group: Person.alice.group, groups: [group])
+            for (person, after) in [(member, 0o2644), (.alice, 0o644)] as [(Person, mode_t)] {
+                try SystemCall.writeFile(place["file"], "text")
+                try SystemCall.chown(place["file"], user: Person.alice.user, group: group)
+                try SystemCall.chmod(place["file"], 0o6644)
+                try person.run {
+                    try SystemCall.chown(place["file"], group: Person.alice.group)
+                }
+                #expect(try SystemCall.stat(place["file"]).permissions == after, "\(person)")
+            }
         }
 
         @Test func `a path that leads nowhere is refused`() throws {
