@@ -71,6 +71,19 @@ int64_t apusfs_seek_hole(int descriptor, int64_t offset) {
     return count_of(lseek(descriptor, offset, SEEK_HOLE));
 }
 
+_Static_assert(APUSFS_HANDLE_BYTES == sizeof(struct file_handle) + MAX_HANDLE_SZ, "struct file_handle");
+
+int apusfs_file_handle(const char *path, void *handle) {
+    int mount;
+    ((struct file_handle *)handle)->handle_bytes = MAX_HANDLE_SZ;
+    return error_of(name_to_handle_at(AT_FDCWD, path, handle, &mount, 0));
+}
+
+int apusfs_open_handle(int mount, const void *handle, int flags) {
+    int descriptor = open_by_handle_at(mount, (struct file_handle *)handle, flags | O_CLOEXEC);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
 int apusfs_try_flock(int descriptor, int exclusive) {
     return error_of(flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB));
 }

@@ -14,6 +14,16 @@ _Static_assert(APUSFS_MNT_DETACH == MNT_DETACH, "MNT_DETACH");
 
 int apusfs_umount(const char *path, int flags) { return umount2(path, flags) == 0 ? 0 : errno; }
 
+_Static_assert(APUSFS_MS_RDONLY == MS_RDONLY && APUSFS_MS_NOSUID == MS_NOSUID, "MS_RDONLY, MS_NOSUID");
+_Static_assert(APUSFS_MS_NODEV == MS_NODEV && APUSFS_MS_NOEXEC == MS_NOEXEC, "MS_NODEV, MS_NOEXEC");
+_Static_assert(APUSFS_MS_SYNCHRONOUS == MS_SYNCHRONOUS && APUSFS_MS_DIRSYNC == MS_DIRSYNC, "MS_SYNCHRONOUS");
+_Static_assert(APUSFS_MS_NOATIME == MS_NOATIME && APUSFS_MS_NODIRATIME == MS_NODIRATIME, "MS_NOATIME");
+_Static_assert(APUSFS_MS_RELATIME == MS_RELATIME && APUSFS_MS_STRICTATIME == MS_STRICTATIME, "MS_RELATIME");
+
+int apusfs_remount(const char *path, unsigned long flags) {
+    return mount("none", path, "none", MS_REMOUNT | flags, NULL) == 0 ? 0 : errno;
+}
+
 int apusfs_sync_filesystem(const char *path) {
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) return errno;

@@ -17,6 +17,10 @@ public import Primitives
 public protocol FileSystemOperations: AnyObject, Sendable {
     // MARK: Names
 
+    /// Whether `lookup` serves file handles: `.` below any number that was ever given out, of an inode of
+    /// any kind, is that inode (ESTALE when it is gone), `..` below a directory the one that holds it. Asked
+    /// once, before the first request; if not, a handle is good while the kernel keeps the inode.
+    var servesHandles: Bool { get }
     /// Finds `name` in a directory. ENOENT when it is not there.
     func lookup(
         _ caller: Caller, parent: InodeID, name: FileName
@@ -179,6 +183,10 @@ public protocol KernelNotifier: AnyObject, Sendable {
     /// Calls `body` once the kernel has heard everything that was said of the inode so far, in this or in
     /// another thread. Not called any more when the mount ends before.
     func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void)
+}
+
+extension FileSystemOperations {
+    public var servesHandles: Bool { false }
 }
 
 extension KernelNotifier {

@@ -138,7 +138,7 @@ public struct AttributesAnswer: Sendable {
 /// A name's inode, with the times for which the kernel may believe the name and the attributes.
 public struct EntryAnswer: Sendable {
     public var attributes: Attributes
-    /// Distinguishes inodes that reuse a number; numbers are never reused here, so it is 0.
+    /// Distinguishes inodes that reuse a number; always the same for one inode, 0 for the root.
     public var generation: UInt64
     public var entryTimeoutSeconds: Double
     public var attributesTimeoutSeconds: Double

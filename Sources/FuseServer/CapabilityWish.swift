@@ -7,6 +7,8 @@ struct CapabilityWish {
     /// The filesystem serves advisory locks.
     let locks: Bool
     let accessLists: Bool
+    /// The filesystem finds an inode by its number alone.
+    let handles: Bool
 
     /// The subset of `capable` that is wanted.
     func want(of capable: UInt32) -> UInt32 {
@@ -16,6 +18,7 @@ struct CapabilityWish {
         }
         if locks { wanted |= FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS }
         if accessLists { wanted |= FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK }
+        if handles { wanted |= FUSE_CAP_EXPORT_SUPPORT }
         return UInt32(bitPattern: wanted) & capable
     }
 

@@ -172,7 +172,8 @@ public final class FuseServer: @unchecked Sendable {
     func initialize(_ connection: inout fuse_conn_info) {
         connection.want = CapabilityWish(
             splice: options.splice, locks: fileSystem.servesLocks,
-            accessLists: options.accessLists && options.defaultPermissions
+            accessLists: options.accessLists && options.defaultPermissions,
+            handles: fileSystem.servesHandles
         ).want(of: connection.capable)
         connection.max_write = UInt32(NegotiationPolicy(splice: options.splice).maxWriteBytes)
         connection.max_background = UInt32(clamping: options.maxBackground)

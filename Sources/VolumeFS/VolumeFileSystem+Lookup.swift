@@ -6,6 +6,7 @@ extension VolumeFileSystem {
     public func lookup(
         _ caller: Caller, parent: InodeID, name: FileName
     ) throws(Errno) -> EntryAnswer {
+        if let dots = name.dots { return try answer(dots, of: parent) }
         if let state = cachedChild(of: parent, name: name) {
             let isKnown = inodes.isReferenced(state.id)
             inodes.addReference(state.id)
@@ -13,9 +14,6 @@ extension VolumeFileSystem {
         }
         if isCertainlyAbsent(name, in: parent) { throw .noEntry }
         let key = try checked(name)
-        if key == [UInt8(ascii: ".")] {
-            return answer(try referencedState(of: parent), isKnown: true)
-        }
         let parentGeneration = generations.current(parent)
         let record = try fetchChild(parent: parent, name: key)
         entries.insert(parent: parent, name: key, inode: record.record.id) {
@@ -91,23 +89,13 @@ extension VolumeFileSystem {
     /// The state of an inode that the kernel refers to, made from the store if need be.
     func state(of inode: InodeID) throws(Errno) -> InodeState {
         if let state = inodes.state(of: inode) { return state }
-        return try fetchedState(of: inode, addingReference: false)
+        return try fetchedState(of: inode)
     }
 
-    private func referencedState(of inode: InodeID) throws(Errno) -> InodeState {
-        guard let state = inodes.state(of: inode) else {
-            return try fetchedState(of: inode, addingReference: true)
-        }
-        inodes.addReference(inode)
-        return state
-    }
-
-    private func fetchedState(
-        of inode: InodeID, addingReference: Bool
-    ) throws(Errno) -> InodeState {
+    private func fetchedState(of inode: InodeID) throws(Errno) -> InodeState {
         let generation = generations.current(inode)
         let record = try store.record(of: inode)
-        return inodes.install(record, addingReference: addingReference) {
+        return inodes.install(record, addingReference: false) {
             generations.current(inode) == generation && store.hearsChanges
         }
     }
@@ -154,7 +142,7 @@ extension VolumeFileSystem {
     /// `isKnown`: the kernel knew the inode before.
     func answer(_ state: InodeState, isKnown: Bool = false) -> EntryAnswer {
         EntryAnswer(
-            attributes: attributes(of: state),
+            attributes: attributes(of: state), generation: generation(of: state.id),
             entryTimeoutSeconds: entryTimeoutSeconds,
             attributesTimeoutSeconds: attributeTimeoutSeconds(isKnown: isKnown))
     }

@@ -30,6 +30,8 @@ public final class VolumeFileSystem: FileSystemOperations {
     let metrics: Metrics
     let logger: Logger
     let blockSize: BlockSize
+    /// The generation of every inode but the root.
+    let volumeGeneration: UInt64
     let cache: BlockCache
 
     let stripes: StripedLocks
@@ -60,6 +62,7 @@ public final class VolumeFileSystem: FileSystemOperations {
         self.metrics = metrics
         self.logger = logger
         blockSize = store.settings.blockSize
+        volumeGeneration = store.settings.handleGeneration
         cache = BlockCache(
             settings: options.cacheSettings(blockSize: store.settings.blockSize),
             source: VolumeBlockSource(store: store), metrics: metrics)

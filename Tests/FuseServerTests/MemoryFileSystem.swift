@@ -195,6 +195,7 @@ class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
         _ state: State, _ parent: InodeID, _ name: FileName
     ) throws(Errno) -> InodeID {
         let wanted = name.copied
+        if wanted == Array(".".utf8) { return parent }
         guard let found = try node(state, parent).entries.first(where: { $0.name == wanted }) else {
             throw .noEntry
         }
@@ -218,6 +219,9 @@ class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
             try Self.entry(&state, Self.find(state, parent, name))
         }
     }
+
+    /// `.` is looked up below any number; nothing here asks for `..`.
+    var servesHandles: Bool { true }
 
     var negativeEntryTimeoutSeconds: Double { state.withLock { $0.behaviour.negativeTimeout } }
 

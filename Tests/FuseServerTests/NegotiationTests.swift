@@ -32,7 +32,7 @@ import Testing
         .asyncRead, .atomicTruncate, .bigWrites, .maxPages, .extended,
         .explicitInvalidateData, .readdirPlus, .readdirPlusAuto, .cacheSymlinks,
         .parallelDirectoryOperations, .abortError, .handleKillPrivileges2, .directIOAllowsMapping,
-        .posixACL, .dontMask,
+        .posixACL, .dontMask, .exportSupport,
     ]
 
     @Test func `the kernel gets exactly the flags of docs FUSE md that it offered`() throws {

@@ -34,6 +34,15 @@ long apusfs_copy_file_range(int from, int64_t from_offset, int to, int64_t to_of
 int64_t apusfs_seek_data(int descriptor, int64_t offset);
 int64_t apusfs_seek_hole(int descriptor, int64_t offset);
 
+/*
+ * name_to_handle_at(2) of a path, not following a symbolic link: a struct file_handle in `handle`, which has room
+ * for APUSFS_HANDLE_BYTES. open_by_handle_at(2) of one, below a descriptor of its filesystem: a descriptor with
+ * O_CLOEXEC, or -errno.
+ */
+enum { APUSFS_HANDLE_BYTES = 136 };
+int apusfs_file_handle(const char *path, void *handle);
+int apusfs_open_handle(int mount, const void *handle, int flags);
+
 /* flock(2) of a descriptor without waiting: EWOULDBLOCK when somebody else holds it. */
 int apusfs_try_flock(int descriptor, int exclusive);
 

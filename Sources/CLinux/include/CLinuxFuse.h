@@ -16,6 +16,14 @@ static inline void apusfs_set_fuse_worker(void *worker) { apusfs_fuse_worker_slo
 enum { APUSFS_MNT_FORCE = 1, APUSFS_MNT_DETACH = 2 };
 int apusfs_umount(const char *path, int flags);
 
+/* mount(2) with MS_REMOUNT of what is mounted at `path`, with these flags and no others. 0 or an errno. */
+enum {
+    APUSFS_MS_RDONLY = 1, APUSFS_MS_NOSUID = 2, APUSFS_MS_NODEV = 4, APUSFS_MS_NOEXEC = 8,
+    APUSFS_MS_SYNCHRONOUS = 16, APUSFS_MS_DIRSYNC = 128, APUSFS_MS_NOATIME = 1024, APUSFS_MS_NODIRATIME = 2048,
+    APUSFS_MS_RELATIME = 1 << 21, APUSFS_MS_STRICTATIME = 1 << 24,
+};
+int apusfs_remount(const char *path, unsigned long flags);
+
 /*
  * Starts a small process that waits for the death of the calling thread and then aborts the connection of the
  * FUSE mount at `path` (device 0:`minor`), which the kernel does not do by itself while another thread of the

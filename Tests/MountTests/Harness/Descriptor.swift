@@ -11,6 +11,12 @@ final class Descriptor {
         guard raw >= 0 else { throw Errno(rawValue: errno) }
     }
 
+    /// Takes a descriptor over.
+    init(owning raw: Int32) { self.raw = raw }
+
+    /// What the kernel knows of it, in /proc (proc(5)).
+    var procPath: String { "/proc/self/fd/\(raw)" }
+
     deinit { if raw >= 0 { Glibc.close(raw) } }
 
     /// close(2), with its error.

@@ -124,6 +124,13 @@ final class Mount: @unchecked Sendable {
         }
     }
 
+    /// Lets the kernel forget every entry and inode of this mount that nobody uses: a remount drops unused
+    /// entries (reconfigure_super), and FUSE keeps no inode without one.
+    func dropCaches() throws {
+        if case .plain = store { return }
+        try SystemCall.checkError(apusfs_remount(path, 0))
+    }
+
     func remount(_ more: [String] = []) throws {
         try unmount()
         try mount(more)
