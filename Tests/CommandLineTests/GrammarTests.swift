@@ -125,6 +125,27 @@ import Testing
         #expect(call.isSloppy && !call.isFake)
     }
 
+    @Test(arguments: [
+        ("remount,ro", 1), ("remount", 0), ("rw,nosuid,nodev,remount,ro", 7), ("remount,ro,rw", 0),
+        ("noexec,sync,remount,async", 8), ("nosuid,defaults,remount", 0),
+        ("remount,rw,relatime,user_id=0,group_id=0,default_permissions,allow_other", 1 << 21),
+        ("remount,ro,cache-size=2GiB,_netdev,nofail,x-systemd.automount", 1),
+    ])
+    func `a remount has the flags that stand last, and lets options of a mount pass`(
+        options: String, flags: UInt
+    ) throws {
+        #expect(try Remount([options])?.flags == flags)
+        let words = MountOptionList.words(of: options)
+        #expect(try Remount(words)?.flags == flags)
+        #expect(try Remount(words.filter { $0 != "remount" }) == nil)
+    }
+
+    @Test func `a remount refuses what is no option`() throws {
+        let failure = #expect(throws: CommandFailure.self) { try Remount(["remount,r0"]) }
+        #expect(failure?.status == .usage)
+        #expect(try Remount(["remount,r0,ro"], isSloppy: true)?.flags == 1)
+    }
+
     @Test(arguments: [["a", "b", "-q"], ["a", "b", "-o"], ["a", "b", "--read-only"]])
     func `what mount(8) never says is refused`(words: [String]) {
         let failure = #expect(throws: CommandFailure.self) { try MountCall.parse(words) }

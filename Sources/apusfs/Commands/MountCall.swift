@@ -1,6 +1,8 @@
 /// The grammar of mount(8) for helpers: `mount.apusfs SOURCE DIR [-sfnvrw] [-N NAMESPACE] [-t TYPE]
 /// [-o OPTIONS]`, and the same for `mount.apusfs-keys`, where `-o` takes the options of `apusfs keys`.
 ///
+/// With `remount` among the options, what is mounted there gets other flags (`Remount`).
+///
 /// Exit statuses are those of mount(8): 1 for wrong usage, 32 for a mount that failed.
 enum MountCall {
     struct Words: Equatable {
@@ -17,6 +19,9 @@ enum MountCall {
             let call = try parse(arguments)
             var settings = MountSettings()
             if showsKeys { settings.keys = KeysSettings() }
+            if let remount = try Remount(call.options, settings, isSloppy: call.isSloppy) {
+                return try remount.carryOut(at: call.places, isFake: call.isFake)
+            }
             for list in call.options {
                 let unknown = try MountOptionList.apply(
                     list, to: &settings, isSloppy: call.isSloppy)

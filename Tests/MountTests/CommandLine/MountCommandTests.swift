@@ -101,6 +101,70 @@ extension MountTests {
             #expect(Polling.wait { !Mount.isRunning(daemon) })
         }
 
+        @Test func `mount(8) remounts: read-only and back, but not what was mounted read-only`()
+            throws
+        {
+            let files = try TemporaryDirectory()
+            let script = """
+                set -e
+                mkdir "$2/sbin" "$2/mnt"
+                ln -s "$1" "$2/sbin/mount.fuse.apusfs"
+                mount -t overlay overlay -o "lowerdir=$2/sbin:/usr/sbin" /usr/sbin
+                mount -t fuse.apusfs memory: "$2/mnt" -o cache-size=16M
+                echo text > "$2/mnt/file"
+                exec 3> "$2/mnt/open"
+                mount -o remount,ro "$2/mnt" 2>&1 || echo "busy: $?"
+                exec 3>&-
+                mount -o remount,ro "$2/mnt"
+                grep " $2/mnt fuse.apusfs ro,nosuid,nodev" /proc/self/mounts
+                touch "$2/mnt/new" 2>&1 || cat "$2/mnt/file"
+                mount -o remount,rw,noexec "$2/mnt"
+                grep " $2/mnt fuse.apusfs rw,nosuid,nodev,noexec" /proc/self/mounts
+                echo more >> "$2/mnt/file"
+                cat "$2/mnt/file"
+                umount "$2/mnt"
+                mount -t fuse.apusfs memory: "$2/mnt" -o ro
+                mount -o remount,rw "$2/mnt" 2>&1 || echo "refused: $?"
+                umount "$2/mnt"
+                """
+            let run = try ProgramRun.run([
+                "unshare", "--mount", "sh", "-c", script, "sh", Program.path, files.path,
+            ]).checked()
+            let lines = run.output.split(separator: "\n")
+            let expected = [
+                "cannot be remounted: Device or resource busy", "busy: 32", "fuse.apusfs ro",
+                "Read-only file system", "text", "fuse.apusfs rw", "text", "more",
+                "was mounted read-only", "refused: 32",
+            ]
+            for (line, words) in zip(lines, expected) { #expect(line.contains(words)) }
+            #expect(lines.count == expected.count, "\(run.output)")
+        }
+
+        @Test func `a handle outlives the mount, but is no handle of the next volume`() throws {
+            try withMount(store: .redis) { mount in
+                try SystemCall.mkdir(mount.path + "/directory")
+                try SystemCall.writeFile(mount.path + "/directory/file", "text")
+                let handle = try Handle(mount.path + "/directory/file")
+                let number = try SystemCall.stat(mount.path + "/directory/file").st_ino
+                try mount.remount()
+                let file = try handle.open(at: mount.path, O_RDONLY)
+                #expect(try file.readToEnd() == Array("text".utf8))
+                try file.close()
+                try mount.unmount()
+                try Program.run([
+                    "format", mount.store.source, "--volume", Mount.volume, "--force",
+                ]).checked()
+                try mount.mount()
+                try SystemCall.mkdir(mount.path + "/directory")
+                try SystemCall.writeFile(mount.path + "/directory/file", "other")
+                #expect(try SystemCall.stat(mount.path + "/directory/file").st_ino == number)
+                for _ in 0..<2 {
+                    #expect(throws: Errno.stale) { try handle.open(at: mount.path, O_RDONLY) }
+                    try mount.dropCaches()
+                }
+            }
+        }
+
         @Test func `in the foreground it ends with a signal, unmounted, with status 0`() throws {
             let files = try TemporaryDirectory()
             let script = """
