@@ -13,6 +13,9 @@ public struct FuseOptions: Sendable {
     /// The filesystem keeps POSIX access control lists and applies `Caller.umask` to the modes of new inodes
     /// itself, since a default list replaces it. Only together with `defaultPermissions`.
     public var accessLists = true
+    /// File handles find their inodes after the kernel has forgotten them, if the filesystem serves that.
+    /// Linux 6.16 and later take what they found so for a name that is out of date (docs/FUSE.md).
+    public var exportsHandles = false
     public var readOnly = false
     /// What /proc/mounts shows as the source. Must not hold a password.
     public var sourceName = "apusfs"

@@ -173,7 +173,7 @@ public final class FuseServer: @unchecked Sendable {
         connection.want = CapabilityWish(
             splice: options.splice, locks: fileSystem.servesLocks,
             accessLists: options.accessLists && options.defaultPermissions,
-            handles: fileSystem.servesHandles
+            handles: options.exportsHandles && fileSystem.servesHandles
         ).want(of: connection.capable)
         connection.max_write = UInt32(NegotiationPolicy(splice: options.splice).maxWriteBytes)
         connection.max_background = UInt32(clamping: options.maxBackground)

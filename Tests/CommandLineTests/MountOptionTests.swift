@@ -26,6 +26,7 @@ import Testing
         ("clone-fd", { $0.cloneDescriptor = true }),
         ("read-only", { $0.isReadOnly = true }),
         ("ro", { $0.isReadOnly = true }),
+        ("nfs-export", { $0.exportsHandles = true }),
         ("noatime", { $0.accessTimes = .noatime }),
         ("relatime", { $0.accessTimes = .relatime }),
         ("strictatime", { $0.accessTimes = .strictatime }),

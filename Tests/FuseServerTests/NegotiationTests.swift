@@ -32,7 +32,7 @@ import Testing
         .asyncRead, .atomicTruncate, .bigWrites, .maxPages, .extended,
         .explicitInvalidateData, .readdirPlus, .readdirPlusAuto, .cacheSymlinks,
         .parallelDirectoryOperations, .abortError, .handleKillPrivileges2, .directIOAllowsMapping,
-        .posixACL, .dontMask, .exportSupport,
+        .posixACL, .dontMask,
     ]
 
     @Test func `the kernel gets exactly the flags of docs FUSE md that it offered`() throws {
@@ -44,6 +44,14 @@ import Testing
             #expect(negotiated.maxBackground == 64)
             #expect(negotiated.congestionThreshold == 48)
             #expect(!negotiated.splice)
+        }
+    }
+
+    @Test func `handles are exported when that is asked for`() throws {
+        try withMount(configure: { $0.exportsHandles = true }) { mount in
+            let negotiated = try #require(mount.server.negotiated)
+            let wanted = Self.wanted.union(.exportSupport).intersection(negotiated.offered)
+            #expect(negotiated.accepted.names == wanted.names)
         }
     }
 

@@ -46,6 +46,11 @@ struct AccessFlags: ParsableArguments {
     @Flag(help: "Every change is refused (EROFS).")
     var readOnly = false
 
+    @Flag(
+        name: .customLong("nfs-export"),
+        help: "Let file handles live on for an NFS server; not with overlayfs since Linux 6.16.")
+    var exportsHandles = false
+
     @Flag(help: "Never update access times.")
     var noatime = false
 
@@ -76,8 +81,8 @@ struct AccessFlags: ParsableArguments {
         collect(
             [("fsync-replicas", fsyncReplicas)],
             switches: [
-                ("strict", strict), ("read-only", readOnly), ("noatime", noatime),
-                ("relatime", relatime), ("strictatime", strictatime),
+                ("strict", strict), ("read-only", readOnly), ("nfs-export", exportsHandles),
+                ("noatime", noatime), ("relatime", relatime), ("strictatime", strictatime),
             ]) + admission.given
     }
 }

@@ -28,6 +28,7 @@ extension MountPlan {
         options.clonesDescriptors = settings.cloneDescriptor
         options.splice = settings.splice
         options.allowsOther = settings.allowOther
+        options.exportsHandles = settings.exportsHandles
         options.readOnly = isReadOnly
         options.sourceName = shownSource
         // The others are the volume's business alone; libfuse knows no word for them.

@@ -117,6 +117,9 @@ struct MountOption: Sendable {
         MountOption("read-only", aliases: ["ro"]) { (_, settings: inout MountSettings) in
             settings.isReadOnly = true
         },
+        MountOption("nfs-export") { (_, settings: inout MountSettings) in
+            settings.exportsHandles = true
+        },
         MountOption("noatime") { (_, settings: inout MountSettings) in
             settings.accessTimes = .noatime
         },

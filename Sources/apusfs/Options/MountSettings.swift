@@ -24,6 +24,8 @@ struct MountSettings: Equatable, Sendable, Codable {
     var splice = false
     var cloneDescriptor = false
 
+    /// File handles stay good after the kernel has forgotten their inodes.
+    var exportsHandles = false
     var isReadOnly = false
     var accessTimes = AccessTimes.relatime
     /// What root mounts is for everybody, as with any filesystem; what a user mounts is for that user.

@@ -31,5 +31,32 @@ extension MountTests {
                         == Array("one\nchanged\n".utf8))
             }
         }
+
+        @Test func `an overlay goes on when the kernel has forgotten what a file was copied from`()
+            throws
+        {
+            try withMount { mount in
+                let script = """
+                    cd "$1"; mkdir lower upper work merged; chmod 755 .
+                    echo one > lower/one; mkdir lower/d; echo x > lower/d/x; ln lower/d/x lower/y
+                    options=lowerdir=lower,upperdir=upper,workdir=work
+                    mount -t overlay overlay -o "$options" merged
+                    trap 'umount merged' EXIT
+                    mkdir merged/new
+                    echo two >> merged/one; mv merged/one merged/new; chown 1 merged/d merged/d/x
+                    umount merged
+                    mount -o remount -i "$1"
+                    mount -t overlay overlay -o "$options" merged
+                    for i in 1 2 3; do cat merged/new/one merged/d/x merged/y; done
+                    echo three >> merged/new/one; rm merged/d/x; ls merged/d merged/new
+                    cat merged/new/one
+                    """
+                let run = try ProgramRun.run(["bash", "-ec", script, "bash", mount.path]).checked()
+                let once = "one\ntwo\nx\nx\n"
+                #expect(
+                    run.output == once + once + once
+                        + "merged/d:\n\nmerged/new:\none\none\ntwo\nthree\n")
+            }
+        }
     }
 }

@@ -6,7 +6,8 @@ import Testing
 
 extension MountTests.SystemCallTests {
     /// name_to_handle_at(2) and open_by_handle_at(2), which NFS servers and backup programs use.
-    @Suite struct HandleTests {
+    @Suite(.mounted("--allow-other", "--nfs-export"))
+    struct HandleTests {
         let place: Place
         let mount: Mount
 
