@@ -160,6 +160,13 @@ public struct AttributeChanges: Sendable {
         /// UTIME_NOW.
         case now
         case to(Timestamp)
+
+        public func timestamp(now: Timestamp) -> Timestamp {
+            switch self {
+            case .now: now
+            case .to(let time): time
+            }
+        }
     }
 
     /// The low 12 bits of a mode.

@@ -58,24 +58,26 @@ extension KeyStore {
     private func renderList(
         _ key: Bytes, _ rendering: inout Rendering, _ pages: Pages
     ) throws(Errno) {
-        var start = 0
-        while true {
-            let elements = try texts(
-                try perform(Self.range("LRANGE", key, from: start, pages.count), isBulky: true))
+        try forEachRange(of: key, "LRANGE", pages) { elements throws(Errno) in
             for element in elements { rendering.add(element) }
             try check(rendering, pages.limitBytes)
-            guard elements.count == pages.count else { return }
-            start += pages.count
+            return elements.count
         }
     }
 
-    private static func range(
-        _ name: StaticString, _ key: Bytes, from start: Int, _ count: Int, _ more: [Bytes] = []
-    ) -> RedisCommand {
-        RedisCommand(
-            name,
-            [key, Bytes(decimal: Int64(start)), Bytes(decimal: Int64(start + count - 1))]
-                + more)
+    /// Reads by position, page by page, until `body` says that a page had fewer elements than asked for.
+    private func forEachRange(
+        of key: Bytes, _ name: StaticString, adding more: [Bytes] = [], _ pages: Pages,
+        _ body: ([Bytes]) throws(Errno) -> Int
+    ) throws(Errno) {
+        for start in stride(from: 0, to: Int.max, by: pages.count) {
+            let range = [
+                Bytes(decimal: Int64(start)), Bytes(decimal: Int64(start + pages.count - 1)),
+            ]
+            let command = RedisCommand(name, [key] + range + more)
+            let count = try body(try texts(try perform(command, isBulky: true)))
+            guard count == pages.count else { return }
+        }
     }
 
     /// In the order of the bytes, since a set has none of its own.
@@ -120,18 +122,13 @@ extension KeyStore {
     private func renderSortedSet(
         _ key: Bytes, _ rendering: inout Rendering, _ pages: Pages
     ) throws(Errno) {
-        var start = 0
-        while true {
-            let words = try texts(
-                try perform(
-                    Self.range("ZRANGE", key, from: start, pages.count, [Bytes("WITHSCORES".utf8)]),
-                    isBulky: true))
+        let scores = [Bytes("WITHSCORES".utf8)]
+        try forEachRange(of: key, "ZRANGE", adding: scores, pages) { words throws(Errno) in
             for index in stride(from: 0, to: words.count - 1, by: 2) {
                 rendering.add(member: words[index], score: words[index + 1])
             }
             try check(rendering, pages.limitBytes)
-            guard words.count == 2 * pages.count else { return }
-            start += pages.count
+            return words.count / 2
         }
     }
 

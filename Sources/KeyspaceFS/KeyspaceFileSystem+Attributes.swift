@@ -115,8 +115,10 @@ extension KeyspaceFileSystem {
             if let permissions = changes.permissions { values.permissions = permissions }
             if let userID = changes.userID { values.userID = userID }
             if let groupID = changes.groupID { values.groupID = groupID }
-            if let time = changes.accessTime { values.accessTime = time.timestamp(now) }
-            if let time = changes.modificationTime { values.modificationTime = time.timestamp(now) }
+            if let time = changes.accessTime { values.accessTime = time.timestamp(now: now) }
+            if let time = changes.modificationTime {
+                values.modificationTime = time.timestamp(now: now)
+            }
             values.changeTime = changes.changeTime ?? now
         }
     }
@@ -156,14 +158,5 @@ extension KeyspaceFileSystem {
             fragmentBytes: block, totalBlocks: total / block,
             freeBlocks: (total - status.usedBytes) / block, totalInodes: UInt64(clamping: keys),
             freeInodes: UInt64(UInt32.max), maximumNameBytes: UInt64(FileName.maximumByteCount))
-    }
-}
-
-extension AttributeChanges.TimeChange {
-    fileprivate func timestamp(_ now: Timestamp) -> Timestamp {
-        switch self {
-        case .now: now
-        case .to(let time): time
-        }
     }
 }

@@ -4,9 +4,6 @@ import Logging
 public import Primitives
 
 extension KeyspaceFileSystem {
-    /// `.` and `..` come before the entries.
-    private static let firstEntryCookie: UInt64 = 2
-
     public func opendir(_ caller: Caller, inode: InodeID) throws(Errno) -> OpenAnswer {
         let inode = try inodes.inode(inode)
         guard inode.place.isDirectory else { throw .notDirectory }
@@ -38,8 +35,12 @@ extension KeyspaceFileSystem {
         let directory = try directories.item(handle)
         try directory.state.withLock { state throws(Errno) in
             if cookie == 0 { state = beginning(of: directory.inode.place) }
-            guard deliverDots(of: directory.inode, from: cookie, sink) == .taken else { return }
-            let first = Int(clamping: max(cookie, Self.firstEntryCookie) - Self.firstEntryCookie)
+            let inode = directory.inode
+            let above = naming.parent(of: inode.place).map { inodes.number(of: $0) } ?? inode.id
+            let dots = DirectoryEntry.deliverDots(of: inode.id, in: above, from: cookie, sink)
+            guard dots == .taken else { return }
+            let behindDots = DirectoryEntry.cookieBehindDots
+            let first = Int(clamping: max(cookie, behindDots) - behindDots)
             if first < state.window.start { state = beginning(of: directory.inode.place) }
             // The kernel may throw a part of an answer away and ask again.
             state.window.drop(before: min(state.lastStart, first))
@@ -101,24 +102,9 @@ extension KeyspaceFileSystem {
                 DirectoryEntry(
                     name: FileName(name), inode: id,
                     kind: entry.place.isDirectory ? .directory : .regular,
-                    cookie: UInt64(number) + Self.firstEntryCookie + 1, answer: answer))
+                    cookie: UInt64(number) + DirectoryEntry.cookieBehindDots + 1, answer: answer))
         }
         if taken == .full, answer != nil { inodes.forget(id, count: 1) }
         return taken
-    }
-
-    private func deliverDots(
-        of inode: KeyInode, from cookie: UInt64, _ sink: (DirectoryEntry) -> DirectorySinkAnswer
-    ) -> DirectorySinkAnswer {
-        let above = naming.parent(of: inode.place).map { inodes.number(of: $0) } ?? inode.id
-        let names: [(StaticString, InodeID)] = [(".", inode.id), ("..", above)]
-        for (index, (name, id)) in names.enumerated() where UInt64(index) >= cookie {
-            let bytes = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-            let entry = DirectoryEntry(
-                name: FileName(bytes), inode: id, kind: .directory, cookie: UInt64(index) + 1,
-                answer: nil)
-            guard sink(entry) == .taken else { return .full }
-        }
-        return .taken
     }
 }

@@ -54,21 +54,12 @@ extension VolumeFileSystem {
                 by: caller, of: state, if: changes.clearsPrivileges || changesOwner)
             change.permissions = clearing.newPermissions(of: state.record)
         }
-        change.accessTime = changes.accessTime.map { Self.instant(of: $0, now: now) }
-        change.modificationTime = changes.modificationTime.map { Self.instant(of: $0, now: now) }
+        change.accessTime = changes.accessTime.map { $0.timestamp(now: now) }
+        change.modificationTime = changes.modificationTime.map { $0.timestamp(now: now) }
         if !change.isEmpty || changes.changeTime != nil {
             change.changeTime = changes.changeTime ?? now
         }
         return change
-    }
-
-    private static func instant(
-        of change: AttributeChanges.TimeChange, now: Timestamp
-    ) -> Timestamp {
-        switch change {
-        case .now: now
-        case .to(let time): time
-        }
     }
 
     /// One batch. What a flush had still to commit of the same attributes is settled by it.

@@ -3,7 +3,7 @@ public import Primitives
 import VolumeStore
 
 extension VolumeFileSystem {
-    private static let firstEntryCookie: UInt64 = 2
+    private static let firstEntryCookie = DirectoryEntry.cookieBehindDots
 
     public func opendir(_ caller: Caller, inode: InodeID) throws(Errno) -> OpenAnswer {
         let state = try state(of: inode)
@@ -31,9 +31,10 @@ extension VolumeFileSystem {
         // rewinddir(3): the listing is to show what is there now.
         if cookie == 0 { beginListing(of: directory) }
         if cookie < Self.firstEntryCookie {
-            guard deliverDots(of: directory.state.record, from: cookie, sink) == .taken else {
-                return
-            }
+            let record = directory.state.record
+            let dots = DirectoryEntry.deliverDots(
+                of: record.id, in: record.parent, from: cookie, sink)
+            guard dots == .taken else { return }
         }
         var position = Int(cookie < Self.firstEntryCookie ? 0 : cookie - Self.firstEntryCookie)
         while true {
@@ -63,21 +64,6 @@ extension VolumeFileSystem {
             return kept.listing
         }
         directory.listing.withLock { $0 = kept ?? DirectoryListing() }
-    }
-
-    private func deliverDots(
-        of record: InodeRecord, from cookie: UInt64,
-        _ sink: (DirectoryEntry) -> DirectorySinkAnswer
-    ) -> DirectorySinkAnswer {
-        let names: [(StaticString, InodeID)] = [(".", record.id), ("..", record.parent)]
-        for (index, (name, inode)) in names.enumerated() where UInt64(index) >= cookie {
-            let bytes = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-            let entry = DirectoryEntry(
-                name: FileName(bytes), inode: inode, kind: .directory, cookie: UInt64(index) + 1,
-                answer: nil)
-            guard sink(entry) == .taken else { return .full }
-        }
-        return .taken
     }
 
     /// Delivers what has been fetched, from `position` on, up to where attributes are missing that have

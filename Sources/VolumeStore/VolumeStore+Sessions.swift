@@ -65,7 +65,7 @@ extension VolumeStore {
             UInt64(decimal: member.name).map { (id: SessionID($0), left: member.score - now) }
         }
         let news = leases.filter { known[$0.id] == nil }
-        let hashes = try eachRead(store, news.map { .allFields(key: schema.session($0.id)) })
+        let hashes = try store.readEach(news.map { .allFields(key: schema.session($0.id)) })
         var reports = known
         for (session, answer) in zip(news, hashes) {
             var pairs: [Pair] = []
@@ -74,25 +74,6 @@ extension VolumeStore {
         }
         return leases.compactMap { session in
             reports[session.id]?.withLease(milliseconds: session.left)
-        }
-    }
-
-    /// The answers; `nil` for a key of the wrong kind. One damaged session must not keep others from working.
-    private static func eachRead(
-        _ store: any KeyValueStore, _ reads: [Read]
-    ) throws(StoreError) -> [ReadAnswer?] {
-        do throws(StoreError) {
-            return try store.read(reads)
-        } catch {
-            guard error == .wrongKind else { throw error }
-        }
-        return try reads.map { read throws(StoreError) in
-            do throws(StoreError) {
-                return try store.read([read]).first
-            } catch {
-                guard error == .wrongKind else { throw error }
-                return nil
-            }
         }
     }
 
@@ -240,8 +221,8 @@ extension VolumeStore {
     }
 
     private func lookWhetherOthersAreAlone(_ others: [SessionID]) throws(StoreError) {
-        let answers = try Self.eachRead(
-            store, others.map { .fields(key: schema.session($0), [Field.alone]) })
+        let answers = try store.readEach(
+            others.map { .fields(key: schema.session($0), [Field.alone]) })
         // A session whose hash is none can commit nothing.
         let isAnyAlone = answers.contains { $0 != nil && $0 != .values([nil]) }
         membership.state.change { $0.mustWaitForOthers = isAnyAlone }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -89,7 +90,7 @@ private func expectSame(
     @Test func `long random histories agree with one flag a byte`() {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed)")
-        var generator = SplitMix(seed: seed)
+        var generator = SeededRandom(seed: seed)
         let size = 300
         for _ in 0..<60 {
             var set = ByteRanges()

@@ -1,5 +1,6 @@
 import Glibc
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -72,7 +73,7 @@ private final class Model: @unchecked Sendable {
 
     // MARK: What threads do
 
-    func write(_ file: Int, _ range: Range<Int>, _ generator: inout SplitMix) {
+    func write(_ file: Int, _ range: Range<Int>, _ generator: inout SeededRandom) {
         fixture.cache.throttle(incoming: range.count)
         let bytes = generator.bytes(range.count)
         let isZeros = Int.random(in: 0..<8, using: &generator) == 0
@@ -109,7 +110,7 @@ private final class Model: @unchecked Sendable {
         }
     }
 
-    func read(_ file: Int, _ range: Range<Int>, _ generator: inout SplitMix) {
+    func read(_ file: Int, _ range: Range<Int>, _ generator: inout SeededRandom) {
         let aheadCount = UInt64.random(in: 0...4, using: &generator)
         stripes.withShared(Self.owner(file)) {
             let pieces = pieces(file, range)
@@ -195,11 +196,11 @@ private final class Model: @unchecked Sendable {
     }
 
     /// One flush as the volume makes it; some fail, a few of those after all was stored.
-    func flush(_ owner: InodeID, _ generator: inout SplitMix) {
+    func flush(_ owner: InodeID, _ generator: inout SeededRandom) {
         flushStripes.withExclusive(owner) { flushHoldingStripe(owner, &generator) }
     }
 
-    private func flushHoldingStripe(_ owner: InodeID, _ generator: inout SplitMix) {
+    private func flushHoldingStripe(_ owner: InodeID, _ generator: inout SeededRandom) {
         let limit = Int.random(in: 1...16, using: &generator) * Self.blockBytes
         let blocks: [DirtyBlock]
         do {
@@ -220,7 +221,7 @@ private final class Model: @unchecked Sendable {
     }
 
     /// Another mount changes a block that this one has stored.
-    func changeElsewhere(_ file: Int, _ block: UInt64, _ generator: inout SplitMix) {
+    func changeElsewhere(_ file: Int, _ block: UInt64, _ generator: inout SeededRandom) {
         stripes.withExclusive(Self.owner(file)) {
             while fixture.cache.dirtyBytes(of: Self.owner(file)) > 0 {
                 flush(Self.owner(file), &generator)
@@ -247,7 +248,7 @@ private final class Model: @unchecked Sendable {
         }
     }
 
-    func step(_ generator: inout SplitMix) {
+    func step(_ generator: inout SeededRandom) {
         let file = Int.random(in: 0..<Self.fileCount, using: &generator)
         let start = Int.random(in: 0..<Self.fileBytes, using: &generator)
         let longest = [1, 100, 5_000, 40_000][Int.random(in: 0..<4, using: &generator)]
@@ -276,7 +277,7 @@ private final class Model: @unchecked Sendable {
 
     func finish() {
         fixture.cache.stop()
-        var generator = SplitMix(seed: 1)
+        var generator = SeededRandom(seed: 1)
         for file in 0..<Self.fileCount {
             while fixture.cache.dirtyBytes(of: Self.owner(file)) > 0 {
                 flush(Self.owner(file), &generator)
@@ -304,14 +305,14 @@ private final class Model: @unchecked Sendable {
             blockBytes: Model.blockBytes, blocks: blocks, dirtyLimit: 30 * Model.blockBytes,
             ageMilliseconds: 5)
         let model = Model(fixture: fixture)
-        let flushSeeds = Locked(SplitMix(seed: seed))
+        let flushSeeds = Locked(SeededRandom(seed: seed))
         fixture.cache.startFlusher { owner in
-            var generator = SplitMix(seed: flushSeeds.withLock { $0.next() })
+            var generator = SeededRandom(seed: flushSeeds.withLock { $0.next() })
             model.flush(owner, &generator)
         }
         let threads = (0..<6).map { index in
             WorkerThread(name: "stress-\(index)") {
-                var generator = SplitMix(seed: seed &+ UInt64(index))
+                var generator = SeededRandom(seed: seed &+ UInt64(index))
                 for _ in 0..<1_000 { model.step(&generator) }
             }
         }

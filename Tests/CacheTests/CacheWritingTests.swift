@@ -1,4 +1,5 @@
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -125,7 +126,7 @@ import Testing
     @Test func `the table finds every block while thousands come and go`() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed)")
-        var generator = SplitMix(seed: seed)
+        var generator = SeededRandom(seed: seed)
         var table = BlockTable()
         defer { table.destroy() }
         var present: Set<UInt64> = []

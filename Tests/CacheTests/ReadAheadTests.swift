@@ -1,4 +1,5 @@
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -66,7 +67,7 @@ private func decisions(
     @Test func `random reads get nothing`() {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed)")
-        var generator = SplitMix(seed: seed)
+        var generator = SeededRandom(seed: seed)
         let offsets = (0..<500).map { _ in
             UInt64.random(in: 1..<(large / 4_096), using: &generator) * 4_096
         }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -85,7 +86,7 @@ private struct ReferencePolicy {
     @Test func `long random histories agree with queues made of arrays`() {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed)")
-        var generator = SplitMix(seed: seed)
+        var generator = SeededRandom(seed: seed)
         for _ in 0..<30 {
             let capacity = Int.random(in: 8...60, using: &generator)
             var policy = S3FIFO<Int>(nominalCount: capacity)

@@ -1,4 +1,5 @@
 import Codecs
+import TestSupport
 import Testing
 
 /// Lends the bytes of an array as the codecs want them.
@@ -35,20 +36,8 @@ private func compressible(_ count: Int) -> [UInt8] {
 }
 
 private func random(_ count: Int, seed: UInt64) -> [UInt8] {
-    var generator = SplitMix(seed: seed)
+    var generator = SeededRandom(seed: seed)
     return (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
 }
 
 @Suite struct CodecTests {
@@ -111,7 +100,7 @@ private struct SplitMix: RandomNumberGenerator {
     func `hostile bytes never write outside of the destination`(codec: Codec) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed)")
-        var generator = SplitMix(seed: seed)
+        var generator = SeededRandom(seed: seed)
         let sound = try #require(compress(codec, compressible(3_000), room: 6_000))
         for _ in 0..<2_000 {
             var bytes = sound

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import KeyspaceFS
@@ -6,7 +7,7 @@ import Testing
     @Test func `it agrees with a set`() {
         var set = FingerprintSet(limit: 10_000)
         var model: Set<UInt64> = []
-        var random = SplitMix(seed: 3)
+        var random = SeededRandom(seed: 3)
         for _ in 0..<2_000 {
             // Few low bits, so that chains are long.
             let number = UInt64(random.below(64)) | UInt64(random.below(40)) << 32 | 1

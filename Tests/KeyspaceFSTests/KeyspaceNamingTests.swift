@@ -1,4 +1,5 @@
 import KeyValue
+import TestSupport
 import Testing
 
 @testable import KeyspaceFS
@@ -85,7 +86,7 @@ import Testing
     @Test(arguments: [250, 255, 256, 500, 1_000, 3_000])
     func `a long name is cut into directories that lead back to it`(count: Int) throws {
         let naming = naming()
-        var random = SplitMix(seed: UInt64(count))
+        var random = SeededRandom(seed: UInt64(count))
         let key = bytes("p:") + (0..<count).map { _ in bytes("ab/%\0")[random.below(5)] }
         let name = naming.plainName(of: key, in: bytes("p:"))
         var directory = place("p:")

@@ -1,4 +1,5 @@
 import KeyValue
+import TestSupport
 import Testing
 
 @testable import KeyspaceFS
@@ -40,7 +41,7 @@ import Testing
     @Test(arguments: [UInt8(ascii: ":"), UInt8(ascii: "/"), UInt8(ascii: "."), 0xFF, 10])
     func `all bytes and all texts made of escapes come back`(separator: UInt8) throws {
         let coding = NameCoding(separator: separator)
-        var random = SplitMix(seed: 7)
+        var random = SeededRandom(seed: 7)
         let pieces = ["%", "25", "2F", "00", "2E", "3A", "empty", "value", "more", ".", "/", "x"]
             .map { Bytes($0.utf8) }
         for _ in 0..<1_500 {

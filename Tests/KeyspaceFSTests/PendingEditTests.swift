@@ -1,4 +1,5 @@
 import KeyValue
+import TestSupport
 import Testing
 
 @testable import KeyspaceFS
@@ -25,7 +26,7 @@ private struct StoredString {
 
     @Test(arguments: 0..<40 as Range<UInt64>)
     func `random edits are stored and read as by an array of bytes`(seed: UInt64) {
-        var random = SplitMix(seed: seed)
+        var random = SeededRandom(seed: seed)
         var model = (0..<random.below(60)).map { _ in UInt8(random.below(256)) }
         var stored = StoredString(bytes: model)
         var edit = PendingEdit(storedLength: model.count)

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Redis
@@ -82,7 +83,7 @@ import Testing
     /// Callers as they behave in `Lane`, stepped in random order: whoever has something to do is picked.
     @Test(arguments: 0..<200)
     func `no caller is forgotten, whatever the order of events`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         var state = PipelineState()
         var doing: [Int: PipelineState.Action] = [:]
         /// Signals that wait to be taken.
@@ -131,18 +132,5 @@ import Testing
             }
         }
         #expect(state.isIdle && !state.isWriting && state.reader == nil)
-    }
-}
-
-/// A generator whose sequence depends on the seed alone.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -1,4 +1,5 @@
 import KeyValue
+import TestSupport
 import Testing
 
 @testable import Redis
@@ -6,12 +7,12 @@ import Testing
 /// Hands out bytes in pieces of sizes that a generator chooses, then ends.
 final class Chunks: ByteSource {
     private var rest: ArraySlice<UInt8>
-    private var random: SplitMix
+    private var random: SeededRandom
     private let largest: Int
 
     init(_ bytes: Bytes, seed: UInt64, largest: Int) {
         rest = bytes[...]
-        random = SplitMix(state: seed)
+        random = SeededRandom(seed: seed)
         self.largest = largest
     }
 
@@ -67,7 +68,7 @@ final class Chunks: ByteSource {
 
     @Test(arguments: 0..<30)
     func `blocks go to their destinations however the bytes arrive`(seed: UInt64) throws {
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         let room = [100, 5_000, 16_384, 40_000][Int(random.next() % 4)]
         var text = Bytes()
         var expected: [(Result<BlockLoadAnswer, BlockRefusal>, Bytes)] = []
@@ -135,7 +136,7 @@ final class Chunks: ByteSource {
 
     @Test(arguments: 0..<500)
     func `random bytes end in a reply or an error`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         let alphabet = bytes("$*+-:0123456789\r\n\r\n\r\nab")
         let text = (0..<200).map { _ in alphabet[Int(random.next() % UInt64(alphabet.count))] }
         let reader = ReplyReader(source: Chunks(text, seed: seed, largest: 50))

@@ -4,7 +4,7 @@ import Primitives
 /// Random bytes for parsers of what a store says: a seed repeats them, and is printed.
 /// APUSFS_TEST_FUZZ_SECONDS says for how long each parser is tried, APUSFS_TEST_SEED with which seed.
 public struct Fuzz {
-    private var random: SplitMix64
+    private var random: SeededRandom
     public let seed: UInt64
 
     private static let seconds = environment("APUSFS_TEST_FUZZ_SECONDS").flatMap { Int($0) } ?? 2
@@ -19,7 +19,7 @@ public struct Fuzz {
         let seed = environment("APUSFS_TEST_SEED").flatMap { UInt64($0) } ?? .random(in: 0 ... .max)
         // Before it begins: whatever ends the process, the seed is known.
         print("fuzz: \(what), APUSFS_TEST_SEED=\(seed)")
-        var fuzz = Fuzz(random: SplitMix64(seed: seed), seed: seed)
+        var fuzz = Fuzz(random: SeededRandom(seed: seed), seed: seed)
         let end = Deadline.after(milliseconds: seconds * 1_000)
         var count = 0
         while !end.hasPassed {

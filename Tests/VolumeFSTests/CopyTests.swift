@@ -1,6 +1,7 @@
 import FileSystem
 import Primitives
 import Telemetry
+import TestSupport
 import Testing
 import VolumeFS
 

@@ -1,6 +1,7 @@
 import FileSystem
 import KeyValue
 import Primitives
+import TestSupport
 import Testing
 
 @testable import VolumeStore
@@ -224,7 +225,7 @@ import Testing
         let all = directories
         let threads = [volume.mount, second].enumerated().map { number, mount in
             WorkerThread(name: "mover") {
-                var random = SplitMix(seed: UInt64(number) + 77)
+                var random = SeededRandom(seed: UInt64(number) + 77)
                 for _ in 0..<300 {
                     let moved = Int(random.next() % UInt64(count))
                     guard let record = try? mount.record(of: all[moved + 1]) else { continue }
@@ -250,20 +251,5 @@ import Testing
             try #require(reached.count <= all.count, "a cycle")
         }
         #expect(Set(reached) == Set(all))
-    }
-}
-
-/// A random sequence that a seed repeats.
-struct SplitMix {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

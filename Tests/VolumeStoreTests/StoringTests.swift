@@ -3,6 +3,7 @@ import FileSystem
 import KeyValue
 import Primitives
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import VolumeStore
@@ -182,7 +183,7 @@ import Testing
         for (number, length) in [1, 1_023, 1_024, 1_025, 4_095, 4_096].enumerated() {
             for isCompressible in [true, false] {
                 let file = try volume.file("f\(number)\(isCompressible)")
-                var random = SplitMix(seed: UInt64(length))
+                var random = SeededRandom(seed: UInt64(length))
                 let memory = BlockMemory(4_096)
                 for position in 0..<length {
                     memory.bytes[position] =

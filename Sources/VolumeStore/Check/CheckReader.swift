@@ -37,7 +37,9 @@ struct CheckReader {
         var cursor: UInt64 = 0
         repeat {
             guard
-                let answer = try answers([.page(key: key, cursor: cursor, limit: Self.perStep)])[0]
+                let answer = try store.readEach([
+                    .page(key: key, cursor: cursor, limit: Self.perStep)
+                ])[0]
             else { return false }
             guard case .page(let next, let pairs) = answer else {
                 throw .protocolViolation("unexpected answer about a hash")
@@ -54,7 +56,7 @@ struct CheckReader {
         found.reserveCapacity(keys.count)
         for start in stride(from: 0, to: keys.count, by: Self.recordsPerTrip) {
             let part = keys[start..<min(start + Self.recordsPerTrip, keys.count)]
-            for answer in try answers(part.map { .allFields(key: $0) }) {
+            for answer in try store.readEach(part.map { .allFields(key: $0) }) {
                 switch answer {
                 case .pairs(let pairs): found.append(pairs)
                 case nil: found.append(nil)
@@ -70,13 +72,13 @@ struct CheckReader {
     /// Whether each key holds a hash, or nothing any more.
     func areHashes(_ keys: [Bytes]) throws(StoreError) -> [Bool] {
         guard !keys.isEmpty else { return [] }
-        return try answers(keys.map { .fieldCount(key: $0) }).map { $0 != nil }
+        return try store.readEach(keys.map { .fieldCount(key: $0) }).map { $0 != nil }
     }
 
     /// Members of an ordered set; `nil` when the key holds something else.
     func members(_ key: Bytes) throws(StoreError) -> [Member]? {
         let read = Read.members(key: key, upTo: .max, limit: Self.maximumMembers)
-        guard let answer = try answers([read])[0] else { return nil }
+        guard let answer = try store.readEach([read])[0] else { return nil }
         guard case .members(let members) = answer else {
             throw .protocolViolation("unexpected answer about a set")
         }
@@ -95,22 +97,5 @@ struct CheckReader {
             throw .protocolViolation("unexpected answer about keys")
         }
         return found
-    }
-
-    /// One trip; when a key is of the wrong kind, one for each read, `nil` standing for that key.
-    private func answers(_ reads: [Read]) throws(StoreError) -> [ReadAnswer?] {
-        do throws(StoreError) {
-            return try store.read(reads)
-        } catch {
-            guard error == .wrongKind else { throw error }
-        }
-        return try reads.map { read throws(StoreError) in
-            do throws(StoreError) {
-                return try store.read([read]).first
-            } catch {
-                guard error == .wrongKind else { throw error }
-                return nil
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Primitives
+import TestSupport
 
 /// Random operations on one directory, each noted in an `AcknowledgedTree` according to its answer.
 struct FaultProgram {

@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Bytes for tests.
 enum Bytes {
     /// Bytes without a visible pattern, the same each time for the same seed.
@@ -24,20 +26,5 @@ enum Bytes {
         bytes.reserveCapacity(count + 8)
         while bytes.count < count { bytes += words[Int(random.next() % 8)].utf8 }
         return Array(bytes[..<count])
-    }
-}
-
-/// SplitMix64: small, fast, and the same everywhere.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Primitives
+import TestSupport
 
 /// A sequence of random operations on a few files and on arrays that must hold the same bytes. Offsets lie
 /// often at the edges of blocks and pages; bytes are such that a codec can shrink some and others not.
