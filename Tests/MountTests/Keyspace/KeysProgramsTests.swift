@@ -154,6 +154,19 @@ extension MountTests {
             }
         }
 
+        @Test func `programs append at once, and lock each other out`() throws {
+            try withKeys(prepare: Self.fill) { (view) throws in
+                let lines = try view.shell(
+                    """
+                    seq 200 | xargs -P 4 -I{} sh -c 'echo {} >> log'
+                    sort -u log | wc -l | tr -d ' \\n'
+                    """)
+                #expect(lines == "200")
+                try view.shell("flock conf sh -c '! flock --nonblock conf true'")
+                try view.shell("flock --shared conf flock --shared --nonblock conf true")
+            }
+        }
+
         @Test func `jq reads what is shown as JSON`() throws {
             try withKeys(flags: ["--format", "json"], prepare: Self.fill) { (view) throws in
                 #expect(try view.shell("jq -r '.[1]' list") == "b\\c\n")
