@@ -30,6 +30,9 @@ final class InodeState: Sendable {
         /// Moves as a write begins and as it ends, so that a flush knows whether it has stored the last one.
         var writeSequence: UInt64 = 0
         var openCount = 0
+        /// Made in a directory that nobody may enter, as overlayfs's work directory, and not renamed since.
+        /// Being given its size and owner there takes neither setuid nor capabilities from it.
+        var isBeingCopied = false
         /// The last name is gone; this session keeps the inode until the last close.
         var isOrphan = false
         /// The record is gone from the store.

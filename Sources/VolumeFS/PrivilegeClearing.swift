@@ -47,3 +47,8 @@ extension VolumeFileSystem {
             || caller.supplementaryGroups().contains(record.groupID)
     }
 }
+
+extension InodeRecord {
+    /// A directory that nobody but its owner's special rights may enter.
+    var isClosed: Bool { permissions & 0o777 == 0 }
+}

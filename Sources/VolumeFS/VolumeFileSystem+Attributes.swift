@@ -33,7 +33,9 @@ extension VolumeFileSystem {
                 state, to: size,
                 clearing: privilegeClearing(by: caller, of: state, if: changes.clearsPrivileges))
         }
-        if changes.userID != nil || changes.groupID != nil { try dropCapability(of: state) }
+        if changes.userID != nil || changes.groupID != nil, !state.withFacts({ $0.isBeingCopied }) {
+            try dropCapability(of: state)
+        }
         let change = recordChange(changes, by: caller, of: state)
         if !change.isEmpty { try commit(change, to: state) }
         return attributesAnswer(state)
@@ -49,7 +51,8 @@ extension VolumeFileSystem {
         change.userID = changes.userID
         change.groupID = changes.groupID
         let changesOwner = changes.userID != nil || changes.groupID != nil
-        if changes.size == nil, change.permissions == nil {
+        let isBeingCopied = changesOwner && state.withFacts { $0.isBeingCopied }
+        if changes.size == nil, change.permissions == nil, !isBeingCopied {
             let clearing = privilegeClearing(
                 by: caller, of: state, if: changes.clearsPrivileges || changesOwner)
             change.permissions = clearing.newPermissions(of: state.record)

@@ -76,6 +76,7 @@ extension VolumeFileSystem {
         noteEntryChange(in: newParent, at: time)
         let state = inodes.install(record, addingReference: true) { store.hearsChanges }
         state.withFacts { facts in
+            facts.isBeingCopied = false
             facts.record.linkCount = record.linkCount
             facts.record.changeTime = max(facts.record.changeTime, record.changeTime)
         }
@@ -101,6 +102,8 @@ extension VolumeFileSystem {
         let state = inodes.install(record, addingReference: true) { store.hearsChanges }
         state.withFacts { facts in
             facts.storedBound = 0
+            facts.isBeingCopied =
+                directory.record.isClosed && caller.userID == directory.record.userID
             if new.kind == .directory { facts.names = DirectoryNames(budget: nameBudget) }
         }
         return state

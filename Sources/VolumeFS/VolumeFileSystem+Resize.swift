@@ -12,7 +12,7 @@ extension VolumeFileSystem {
         case .symbolicLink, .fifo, .socket, .characterDevice, .blockDevice: throw .invalid
         }
         guard size <= FileOffset.maximum.bytes else { throw .fileTooLarge }
-        try dropCapability(of: state)
+        if !state.withFacts({ $0.isBeingCopied }) { try dropCapability(of: state) }
         try stripes.withExclusive(state.id) { () throws(Errno) in
             try flushStripes.withExclusive(state.id) { () throws(Errno) in
                 try resizeHoldingStripes(state, to: size, clearing: clearing)

@@ -32,6 +32,29 @@ extension MountTests {
             }
         }
 
+        @Test func `what an overlay copies keeps setuid and capabilities until it is changed`()
+            throws
+        {
+            try withMount { mount in
+                let script = """
+                    cd "$1"; mkdir lower upper work merged; chmod 755 .
+                    for name in root other capable; do echo program > lower/$name; done
+                    chown 5:6 lower/other lower/capable
+                    chmod 4755 lower/root; chmod 6755 lower/other
+                    setcap cap_net_raw=ep lower/capable
+                    mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged
+                    trap 'umount merged' EXIT
+                    show() { stat -c '%a %u:%g' merged/root merged/other; getcap merged/capable; }
+                    touch merged/root merged/other merged/capable; show
+                    chown 0:0 merged/root merged/other merged/capable; show
+                    """
+                let run = try ProgramRun.run(["bash", "-ec", script, "bash", mount.path]).checked()
+                #expect(
+                    run.output == "4755 0:0\n6755 5:6\nmerged/capable cap_net_raw=ep\n"
+                        + "755 0:0\n755 0:0\n")
+            }
+        }
+
         @Test func `an overlay goes on when the kernel has forgotten what a file was copied from`()
             throws
         {
