@@ -49,6 +49,11 @@ public final class HandleTable<Item: AnyObject & Sendable>: Sendable {
         }
     }
 
+    /// How many handles are given out at this moment.
+    public var count: Int {
+        shards.reduce(0) { sum, shard in sum + shard.contents.withLock { $0.items.count } }
+    }
+
     /// All items of this moment.
     public func snapshot() -> [Item] {
         shards.flatMap { shard in shard.contents.withLock { Array($0.items.values) } }

@@ -85,7 +85,8 @@ public final class VolumeFileSystem: FileSystemOperations {
                 beforeSharing: { [weak self] in self?.prepareToShare() },
                 onFenced: { [weak self] in self?.giveUpWhatWasNotStored() },
                 onRegistered: { [weak self] in self?.reclaimOrphans() },
-                onReturn: { [weak self] hasLost in self?.storeReturned(hasLost: hasLost) }))
+                onReturn: { [weak self] hasLost in self?.storeReturned(hasLost: hasLost) },
+                openFileCount: { [weak self] in self?.files.count ?? 0 }))
     }
 
     public func unmounted() {

@@ -22,6 +22,19 @@ public struct SessionDescription: Sendable, Equatable {
     }
 }
 
+/// What a mount has in use, as it says of itself at each renewal of its lease.
+struct SessionUsage: Equatable {
+    var openFiles = 0
+    var heldLocks = 0
+
+    var fields: [Pair] {
+        [
+            Pair(Field.openFiles, Bytes(decimal: Int64(openFiles))),
+            Pair(Field.heldLocks, Bytes(decimal: Int64(heldLocks))),
+        ]
+    }
+}
+
 /// What this mount knows of itself and of the other sessions. A value behind a lock.
 struct MembershipState {
     var id = SessionID(0)
@@ -31,6 +44,8 @@ struct MembershipState {
     var epoch: Int64 = 0
     /// What registered sessions have said of themselves.
     var reports: [SessionID: SessionReport] = [:]
+    /// What this session's hash says is in use.
+    var saidUsage = SessionUsage()
     /// All registered sessions but this one, as last seen.
     var others: [SessionID] = []
     /// Sessions that ended without closing: what they stored and did not commit may still be there.

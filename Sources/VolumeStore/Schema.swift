@@ -118,6 +118,8 @@ enum Field {
     static let mountPoint = Bytes("mount".utf8)
     static let version = Bytes("version".utf8)
     static let start = Bytes("start".utf8)
+    static let openFiles = Bytes("files".utf8)
+    static let heldLocks = Bytes("locks".utf8)
     static let alone = Bytes("alone".utf8)
     static let machine = Bytes("machine".utf8)
 

@@ -14,18 +14,22 @@ public struct VolumeHooks: Sendable {
     /// acknowledged, what was stored lately and is still held is to be stored again, and
     /// `onChange(.everything)` follows.
     public var onReturn: @Sendable (_ hasLost: Bool) -> Void
+    /// How many files are open now, for people who look at the volume's sessions.
+    public var openFileCount: @Sendable () -> Int
 
     public init(
         onChange: @escaping @Sendable (RemoteChange) -> Void,
         beforeSharing: @escaping @Sendable () -> Void = {},
         onFenced: @escaping @Sendable () -> Void = {},
         onRegistered: @escaping @Sendable () -> Void = {},
-        onReturn: @escaping @Sendable (_ hasLost: Bool) -> Void = { _ in }
+        onReturn: @escaping @Sendable (_ hasLost: Bool) -> Void = { _ in },
+        openFileCount: @escaping @Sendable () -> Int = { 0 }
     ) {
         self.onChange = onChange
         self.beforeSharing = beforeSharing
         self.onFenced = onFenced
         self.onRegistered = onRegistered
         self.onReturn = onReturn
+        self.openFileCount = openFileCount
     }
 }

@@ -14,6 +14,10 @@ public struct SessionReport: Sendable, Equatable {
     public var startedAt: Timestamp
     /// Negative when the lease is over and nobody has cleaned up yet.
     public var leaseMilliseconds: Int64
+    /// As of the last renewal of the lease.
+    public var openFiles: UInt64
+    /// Record locks, flocks and open-file-description locks; as of the last renewal of the lease.
+    public var heldLocks: UInt64
     var machine: String
 
     init(_ id: SessionID, _ pairs: [Pair], leaseMilliseconds: Int64) {
@@ -28,6 +32,8 @@ public struct SessionReport: Sendable, Equatable {
         mountPoint = text(Field.mountPoint)
         version = text(Field.version)
         machine = text(Field.machine)
+        openFiles = UInt64(text(Field.openFiles)) ?? 0
+        heldLocks = UInt64(text(Field.heldLocks)) ?? 0
         startedAt = Timestamp(nanoseconds: Int64(text(Field.start)) ?? 0)
     }
 
@@ -51,7 +57,7 @@ extension VolumeStore {
         try translated { () throws(StoreError) in try Self.sessions(store, schema) }
     }
 
-    /// Those of `known` are not read again: what a session says of itself does not change.
+    /// Those of `known` are not read again: nothing that the caller needs of them changes.
     static func sessions(
         _ store: any KeyValueStore, _ schema: Schema, known: [SessionID: SessionReport] = [:]
     ) throws(StoreError) -> [SessionReport] {
@@ -126,6 +132,7 @@ extension VolumeStore {
             state.isRegistered = true
             state.saysAlone = false
             state.mustWaitForOthers = true
+            state.saidUsage = SessionUsage()
         }
         try refreshMembership()
     }
@@ -261,16 +268,21 @@ extension VolumeStore {
 
     /// Renews the lease and cleans up after sessions whose lease is over.
     func renewLease() throws(StoreError) {
-        let own = sessionID
+        let (own, key, said) = membership.state.withLock { ($0.id, $0.key, $0.saidUsage) }
         let leaseEnd = Membership.leaseEnd
+        let usage = SessionUsage(
+            openFiles: life.withLock { $0.hooks }?.openFileCount() ?? 0, heldLocks: heldLockCount)
         _ = try commitRaw(
             [],
             [
                 // First a removal, so that a full store does not refuse the batch.
                 .removeMember(key: schema.sessions, name: Bytes(decimal: own.rawValue)),
                 leaseRenewal,
-            ])
-        membership.state.withLock { $0.leaseEnd = leaseEnd }
+            ] + (said == usage ? [] : [.setFields(key: key, usage.fields)]))
+        membership.state.withLock { state in
+            state.leaseEnd = leaseEnd
+            state.saidUsage = usage
+        }
         let known = membership.state.withLock { $0.reports }
         let reports = try Self.sessions(store, schema, known: known)
         membership.state.withLock { state in

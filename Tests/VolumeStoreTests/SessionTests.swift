@@ -132,6 +132,25 @@ import Testing
         #expect(try volume.mount.sessions().count == 1)
     }
 
+    @Test func `a session says what it has in use when it renews its lease`() throws {
+        let volume = try TestVolume(isStarted: false)
+        let opened = Locked(3)
+        volume.mount.start(
+            VolumeHooks(onChange: { _ in }, openFileCount: { opened.withLock { $0 } }))
+        let file = try volume.file("a")
+        let lock = FileLock(
+            family: .record, owner: 1, mode: .exclusive, range: 0...9, processID: 42)
+        _ = try volume.mount.setLock(of: file.id, lock, waits: false) { _ in }
+        try volume.mount.renewLease()
+        var report = try #require(try volume.mount.sessions().first)
+        #expect(report.openFiles == 3)
+        #expect(report.heldLocks == 1)
+        opened.withLock { $0 = 0 }
+        try volume.mount.renewLease()
+        report = try #require(try volume.mount.sessions().first)
+        #expect(report.openFiles == 0)
+    }
+
     @Test func `an idle mount costs less than one trip a second`() throws {
         #expect(ReaperQueue.scanMilliseconds >= 30_000)
         #expect(Membership.renewalMilliseconds >= 10_000)

@@ -67,6 +67,9 @@ struct VolumeReport: Codable, Sendable {
         var since: String
         /// Negative: it is over, and nobody has cleaned up yet.
         var leaseMilliseconds: Int64
+        /// This and the next as of the last renewal of the lease, every 10 s.
+        var openFiles: UInt64
+        var heldLocks: UInt64
     }
 
     struct Mount: Codable, Sendable {
@@ -160,7 +163,8 @@ extension VolumeReport {
                 Session(
                     id: $0.id.rawValue, host: $0.host, process: $0.processID,
                     mountPoint: $0.mountPoint, version: $0.version,
-                    since: ClockText.utc($0.startedAt), leaseMilliseconds: $0.leaseMilliseconds)
+                    since: ClockText.utc($0.startedAt), leaseMilliseconds: $0.leaseMilliseconds,
+                    openFiles: $0.openFiles, heldLocks: $0.heldLocks)
             }
             return report
         } catch {
@@ -222,7 +226,8 @@ extension VolumeReport {
                 (
                     "session \(session.id)",
                     "\(session.host):\(session.mountPoint), process \(session.process), "
-                        + "apusfs \(session.version), since \(session.since)\(lease)"
+                        + "apusfs \(session.version), since \(session.since), "
+                        + "\(session.openFiles) open files, \(session.heldLocks) locks\(lease)"
                 ))
         }
         lines += warnings.map { ("warning", $0) }

@@ -168,9 +168,7 @@ extension MountTests {
             return found
         }
 
-        // Not with kills: what docs/FUSE.md says under Notifications, "What remains", keeps the mount
-        // from coming back.
-        @Test(arguments: [false])
+        @Test(arguments: [false, true])
         func `names made, linked and removed at random leave right link counts`(
             _ kills: Bool
         ) throws {
@@ -231,7 +229,7 @@ extension MountTests {
             bytes + [UInt8](repeating: 0, count: max(0, count - bytes.count))
         }
 
-        @Test(arguments: [false])
+        @Test(arguments: [false, true])
         func `each writer finds its last synced bytes in its part of a shared file`(
             _ kills: Bool
         ) throws {
