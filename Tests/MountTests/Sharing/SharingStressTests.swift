@@ -209,19 +209,30 @@ extension MountTests {
                 check: { volume in
                     #expect(winners.withLock { $0.values.allSatisfy { $0 == 1 } })
                     for mount in volume.mounts {
-                        let names = try Listing.names(mount.path + "/d").filter {
-                            !$0.hasPrefix(".")
-                        }
+                        // What the last operations elsewhere changed is heard of a moment later.
                         var counts: [UInt64: (seen: Int, said: Int)] = [:]
-                        for name in names {
-                            let status = try SystemCall.lstat(mount.path + "/d/" + name)
-                            counts[UInt64(status.st_ino), default: (0, 0)].seen += 1
-                            counts[UInt64(status.st_ino)]?.said = Int(status.st_nlink)
+                        let isRight = try Polling.wait(limitSeconds: 10) {
+                            counts = try linkCounts(mount.path + "/d")
+                            return counts.values.allSatisfy { $0.seen == $0.said }
                         }
-                        #expect(counts.values.allSatisfy { $0.seen == $0.said }, "\(counts)")
+                        #expect(isRight, "\(counts)")
+                        let names = try Listing.names(mount.path + "/d")
                         #expect((0..<4).allSatisfy { names.contains("base-\($0)") })
                     }
                 })
+        }
+
+        /// How many names of a directory lead to each inode, and what the inode says.
+        private func linkCounts(
+            _ directory: String
+        ) throws -> [UInt64: (seen: Int, said: Int)] {
+            var counts: [UInt64: (seen: Int, said: Int)] = [:]
+            for name in try Listing.names(directory) where !name.hasPrefix(".") {
+                let status = try SystemCall.lstat(directory + "/" + name)
+                counts[UInt64(status.st_ino), default: (0, 0)].seen += 1
+                counts[UInt64(status.st_ino)]?.said = Int(status.st_nlink)
+            }
+            return counts
         }
 
         /// What lies behind the end of a file that others make longer reads as zeros later.
