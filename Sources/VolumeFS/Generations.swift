@@ -36,6 +36,18 @@ final class Generations: @unchecked Sendable {
         all.wrappingAdd(1, ordering: .acquiringAndReleasing)
     }
 
+    /// Bumps; `true` when nobody else has since `generation` was read.
+    func bump(_ inode: InodeID, from generation: UInt64) -> Bool {
+        let (isFirst, _) = counters[index(of: inode)].compareExchange(
+            expected: generation, desired: generation &+ 1, ordering: .acquiringAndReleasing)
+        if isFirst {
+            all.wrappingAdd(1, ordering: .acquiringAndReleasing)
+        } else {
+            bump(inode)
+        }
+        return isFirst
+    }
+
     func bumpAll() {
         for index in 0..<count { counters[index].wrappingAdd(1, ordering: .acquiringAndReleasing) }
         all.wrappingAdd(1, ordering: .acquiringAndReleasing)

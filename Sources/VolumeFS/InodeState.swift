@@ -13,6 +13,8 @@ final class InodeState: Sendable {
         var record: InodeRecord
         /// Nothing has said since the last fetch that the record is out of date.
         var isFresh: Bool
+        /// Moves with each record that is taken over from the store.
+        var fetches: UInt64 = 0
         /// Size, times or permissions that a flush has still to commit.
         var pending = PendingAttributes()
         /// Blocks may be dirty or attributes pending.
@@ -104,6 +106,7 @@ extension InodeState.Facts {
         storedBound = fetched.allocatedBlocks
         if merged.hasXattrs && !record.hasXattrs { systemAttributes = nil }
         record = merged
+        fetches &+= 1
         isFresh = true
         isRemoved = false
     }

@@ -67,20 +67,26 @@ extension VolumeFileSystem {
         let name = try checked(newName)
         let time = Timestamp.now
         expectName(name, in: newParent)
+        let directoryChange = beginChange(of: newParent)
+        let change = beginChange(of: inode)
         let record = try store.link(
             inode, in: newParent, name: name, time: time,
             believed: inodes.state(of: inode)?.record)
-        generations.bump(newParent)
-        generations.bump(inode)
+        endEntryChange(directoryChange, at: time)
         entries.insert(parent: newParent, name: name, inode: inode)
-        noteEntryChange(in: newParent, at: time)
-        let state = inodes.install(record, addingReference: true) { store.hearsChanges }
-        state.withFacts { facts in
+        let isUndisturbed = endChange(change) { facts in
             facts.isBeingCopied = false
             facts.record.linkCount = record.linkCount
             facts.record.changeTime = max(facts.record.changeTime, record.changeTime)
+            return true
         }
-        return answer(state, isKnown: true)
+        let state = inodes.install(record, addingReference: true) {
+            isUndisturbed && store.hearsChanges
+        }
+        var answer = answer(state, isKnown: true)
+        // The kernel believes this answer even if a message that came later has overtaken it.
+        if !store.isAlone { answer.attributesTimeoutSeconds = 0 }
+        return answer
     }
 
     /// Makes an inode under a name: one batch. Counts one kernel reference.
@@ -94,11 +100,10 @@ extension VolumeFileSystem {
         inherit(into: &new, from: directory.record)
         try inheritLists(into: &new, umask: caller.umask, from: directory)
         expectName(key, in: parent)
+        let change = beginChange(of: parent)
         let record = try store.create(in: parent, name: key, new)
-        generations.bump(parent)
+        endEntryChange(change, at: new.time, addedLinks: new.kind == .directory ? 1 : 0)
         entries.insert(parent: parent, name: key, inode: record.id)
-        noteEntryChange(
-            in: parent, at: new.time, addedLinks: new.kind == .directory ? 1 : 0)
         let state = inodes.install(record, addingReference: true) { store.hearsChanges }
         state.withFacts { facts in
             facts.storedBound = 0
@@ -115,16 +120,5 @@ extension VolumeFileSystem {
         guard parent.permissions & 0o2000 != 0 else { return }
         new.groupID = parent.groupID
         if new.kind == .directory { new.permissions |= 0o2000 }
-    }
-
-    /// An entry of a directory changed here at `time`: its times and link count follow without a fetch.
-    func noteEntryChange(in parent: InodeID, at time: Timestamp, addedLinks: Int = 0) {
-        guard let state = inodes.state(of: parent) else { return }
-        state.withFacts { facts in
-            facts.entryVersion &+= 1
-            facts.record.modificationTime = max(facts.record.modificationTime, time)
-            facts.record.changeTime = max(facts.record.changeTime, time)
-            facts.record.linkCount = UInt32(clamping: Int(facts.record.linkCount) + addedLinks)
-        }
     }
 }

@@ -9,13 +9,14 @@ extension VolumeFileSystem {
         try requireWritable()
         let key = try checked(name)
         let time = Timestamp.now
+        let believed = believedChild(of: parent, name: key)
+        let directoryChange = beginChange(of: parent)
+        let change = believed.map { beginChange(of: $0.id) }
         let removal = try store.unlink(
-            parent: parent, name: key, believed: believedChild(of: parent, name: key),
-            isOpen: isOpen, time: time)
+            parent: parent, name: key, believed: believed, isOpen: isOpen, time: time)
+        endEntryChange(directoryChange, at: time)
         entries.remove(parent: parent, name: key)
-        generations.bump(parent)
-        noteEntryChange(in: parent, at: time)
-        note(removal, at: time)
+        end(removal, change, at: time)
     }
 
     public func rmdir(_ caller: Caller, parent: InodeID, name: FileName) throws(Errno) {
@@ -23,12 +24,14 @@ extension VolumeFileSystem {
         let key = try checked(name)
         if key == [UInt8(ascii: ".")] { throw .invalid }
         let time = Timestamp.now
+        let believed = believedChild(of: parent, name: key)
+        let directoryChange = beginChange(of: parent)
+        let change = believed.map { beginChange(of: $0.id) }
         let removal = try store.rmdir(
-            parent: parent, name: key, believed: believedChild(of: parent, name: key), time: time)
+            parent: parent, name: key, believed: believed, time: time)
+        endEntryChange(directoryChange, at: time, addedLinks: -1)
         entries.remove(parent: parent, name: key)
-        generations.bump(parent)
-        noteEntryChange(in: parent, at: time, addedLinks: -1)
-        note(removal, at: time)
+        end(removal, change, at: time)
     }
 
     public func rename(
@@ -44,15 +47,17 @@ extension VolumeFileSystem {
         let time = Timestamp.now
         expectName(newKey, in: newParent)
         if !flags.isDisjoint(with: [.exchange, .whiteout]) { expectName(oldKey, in: parent) }
+        let believedTarget = believedChild(of: newParent, name: newKey)
+        let directoryChanges = [parent, newParent].map { beginChange(of: $0) }
+        let targetChange = believedTarget.map { beginChange(of: $0.id) }
         let outcome = try store.rename(
             from: (parent, oldKey, believedChild(of: parent, name: oldKey)),
-            to: (newParent, newKey, believedChild(of: newParent, name: newKey)),
+            to: (newParent, newKey, believedTarget),
             flags: flags.subtracting(.whiteout),
             whiteout: flags.contains(.whiteout) ? .whiteout(of: caller, at: time) : nil,
             isOpen: isOpen, time: time)
         if outcome.isNoOp { return }
-        generations.bump(parent)
-        generations.bump(newParent)
+        endEntryChanges(directoryChanges, outcome, isOneDirectory: parent == newParent, at: time)
         generations.bump(outcome.moved.id)
         if let exchanged = outcome.exchanged {
             generations.bump(exchanged.id)
@@ -66,8 +71,7 @@ extension VolumeFileSystem {
         }
         entries.insert(parent: newParent, name: newKey, inode: outcome.moved.id)
         noteMove(outcome.moved, to: newParent, at: time)
-        noteRename(outcome, from: parent, to: newParent, at: time)
-        if let replaced = outcome.replaced { note(replaced, at: time) }
+        if let replaced = outcome.replaced { end(replaced, targetChange, at: time) }
     }
 
     /// Whether a program on this mount has the inode open, so that it must outlive its last name.
@@ -84,27 +88,28 @@ extension VolumeFileSystem {
         }
     }
 
-    /// The link counts of the two directories: a subdirectory counts where it stands.
-    private func noteRename(
-        _ outcome: RenameOutcome, from parent: InodeID, to newParent: InodeID, at time: Timestamp
+    /// The link counts of the two directories of a rename: a subdirectory counts where it stands.
+    private func endEntryChanges(
+        _ changes: [OwnChange], _ outcome: RenameOutcome, isOneDirectory: Bool, at time: Timestamp
     ) {
         func links(_ record: InodeRecord?) -> Int { record?.kind == .directory ? 1 : 0 }
         let moved = links(outcome.moved)
         let exchanged = links(outcome.exchanged)
         let replaced = outcome.replaced?.kind == .directory ? 1 : 0
-        guard parent != newParent else {
-            noteEntryChange(in: parent, at: time, addedLinks: -replaced)
-            return
+        guard !isOneDirectory else {
+            return endEntryChange(changes[0], at: time, addedLinks: -replaced)
         }
-        noteEntryChange(in: parent, at: time, addedLinks: exchanged - moved)
-        noteEntryChange(in: newParent, at: time, addedLinks: moved - exchanged - replaced)
+        endEntryChange(changes[0], at: time, addedLinks: exchanged - moved)
+        endEntryChange(changes[1], at: time, addedLinks: moved - exchanged - replaced)
     }
 
-    /// A name of an inode went; with the last one its data goes, unless it is still open.
-    private func note(_ removal: Removal, at time: Timestamp) {
-        generations.bump(removal.inode)
-        guard let state = inodes.state(of: removal.inode) else { return }
-        let allocated = state.withFacts { facts in
+    /// A name of an inode went; with the last one its data goes, unless it is still open. `believed`: of
+    /// the inode that was thought to have the name.
+    private func end(_ removal: Removal, _ believed: OwnChange?, at time: Timestamp) {
+        // Of another inode nothing was noted before.
+        let change = believed.flatMap { $0.inode == removal.inode ? $0 : nil }
+        var allocated: UInt64 = 0
+        endChange(change ?? .unknown(of: removal.inode)) { facts in
             facts.record.linkCount = removal.linkCount
             facts.record.changeTime = max(facts.record.changeTime, time)
             facts.isOrphan = removal.isOrphan
@@ -113,8 +118,10 @@ extension VolumeFileSystem {
                 facts.isDirty = false
                 facts.pending = PendingAttributes()
             }
-            return facts.record.allocatedBlocks
+            allocated = facts.record.allocatedBlocks
+            return removal.linkCount > 0
         }
+        guard inodes.state(of: removal.inode) != nil else { return }
         guard removal.linkCount == 0, !removal.isOrphan else { return }
         if removal.kind == .regular {
             cache.discard(removal.data, owner: removal.inode, blockCount: allocated)

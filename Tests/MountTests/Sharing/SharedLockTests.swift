@@ -68,7 +68,11 @@ extension MountTests {
                     last.endInput()
                     last.wait()
                 }
-                #expect(try volume.keys().allSatisfy { !$0.hasPrefix("{test}l") })
+                // The kernel tells the daemon of a close after the program has ended.
+                #expect(
+                    try Polling.wait {
+                        try volume.keys().allSatisfy { !$0.hasPrefix("{test}l") }
+                    })
             }
         }
 

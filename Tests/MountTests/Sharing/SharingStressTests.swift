@@ -215,7 +215,12 @@ extension MountTests {
                             counts = try linkCounts(mount.path + "/d")
                             return counts.values.allSatisfy { $0.seen == $0.said }
                         }
-                        #expect(isRight, "\(counts)")
+                        let wrong = counts.filter { $0.value.seen != $0.value.said }
+                        let stored = try wrong.keys.map { inode in
+                            try "\(inode): n = "
+                                + volume.server.cli("HGET", "{test}i\(inode)", "n")
+                        }
+                        #expect(isRight, "\(mount.path): \(counts); stored: \(stored)")
                         let names = try Listing.names(mount.path + "/d")
                         #expect((0..<4).allSatisfy { names.contains("base-\($0)") })
                     }
