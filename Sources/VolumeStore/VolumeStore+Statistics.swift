@@ -5,7 +5,7 @@ public import Primitives
 /// What a volume holds.
 public struct StoredStatistics: Sendable, Equatable {
     public var inodes: UInt64
-    /// Bytes of stored blocks, before compression.
+    /// What the stored blocks would take if each were full and not compressed.
     public var storedBytes: UInt64
     public var store: StoreStatus
     /// How often mounts noticed that the store had lost changes that it had acknowledged, and when last.

@@ -31,7 +31,7 @@ struct VolumeReport: Codable, Sendable {
 
     struct Usage: Codable, Sendable {
         var inodes: UInt64
-        /// Bytes of stored blocks, before compression.
+        /// What the stored blocks would take if each were full and not compressed.
         var storedBytes: UInt64
     }
 
@@ -208,7 +208,7 @@ extension VolumeReport {
         }
         if let usage {
             let size = ByteSize.rounded(usage.storedBytes)
-            lines.append(("holds", "\(usage.inodes) inodes, \(size) of blocks"))
+            lines.append(("holds", "\(usage.inodes) inodes, at most \(size) in blocks"))
         }
         let limit = store.limitBytes == 0 ? "no limit" : ByteSize.rounded(store.limitBytes)
         let used = ByteSize.rounded(store.usedBytes)
