@@ -83,43 +83,51 @@ extension VolumeStore {
 
     /// Gives up the locks of a session that has ended, and gives them to those who wait.
     func releaseLocks(of session: SessionID) throws(StoreError) {
+        let key = schema.lockedInodes(session)
         var cursor: UInt64 = 0
         repeat {
-            let answers = try store.read([
-                .page(
-                    key: schema.lockedInodes(session), cursor: cursor,
-                    limit: Reaping.membersPerBatch)
-            ])
-            guard answers.count == 1, case .page(let next, let pairs) = answers[0] else {
+            let read = Read.page(key: key, cursor: cursor, limit: Reaping.membersPerBatch)
+            guard let answer = try store.readEach([read])[0] else {
+                // 'apusfs check' finds the locks that it told of.
+                _ = malformed(key, "is no hash")
+                return
+            }
+            guard case .page(let next, let pairs) = answer else {
                 throw .protocolViolation("unexpected answer about locks")
             }
             for pair in pairs {
                 guard let number = UInt64(decimal: pair.field) else {
-                    _ = malformed(schema.lockedInodes(session), "an inode that is no number")
+                    _ = malformed(key, "an inode that is no number")
                     continue
                 }
-                do throws(StoreError) {
-                    try changeLocks(of: InodeID(number), mustRead: true) { table in
-                        table.remove(session)
-                        return .keep
-                    }
-                } catch .protocolViolation(let text) {
-                    // Damaged: nobody can lock that file, and the rest must not wait for it.
-                    _ = errno(for: .protocolViolation(text))
-                }
+                try releaseLocks(of: session, on: InodeID(number), mustRead: true)
             }
             cursor = next
         } while cursor != 0
+    }
+
+    private func releaseLocks(
+        of session: SessionID, on inode: InodeID, mustRead: Bool
+    ) throws(StoreError) {
+        do throws(StoreError) {
+            try changeLocks(of: inode, mustRead: mustRead) { table in
+                table.remove(session)
+                return .keep
+            }
+        } catch {
+            switch error {
+            // Damaged: nobody can lock that file, and the rest must not wait for it.
+            case .protocolViolation, .wrongKind: _ = errno(for: error)
+            default: throw error
+            }
+        }
     }
 
     /// At the end of this session.
     func releaseOwnLocks() throws(StoreError) {
         let session = sessionID
         for inode in locks.withLock({ $0.inodes(of: session) }) {
-            try changeLocks(of: inode) { table in
-                table.remove(session)
-                return .keep
-            }
+            try releaseLocks(of: session, on: inode, mustRead: false)
         }
         failWaiters(with: .interrupted)
     }

@@ -229,6 +229,24 @@ import Testing
         Damage(.leftLocks, "locks of nothing") {
             try $0.set($0.schema.volume + .name("l4000"), "x", "1")
         },
+        Damage(.leftLocks, "locks of a session that is gone") {
+            let holder = LockTable.Held(
+                owner: LockOwner(session: SessionID(77), family: .record, number: 1),
+                mode: .exclusive, range: 0...9, processID: 1)
+            var table = LockTable()
+            table.take(holder)
+            try $0.change(.set(key: $0.schema.locks($0.a.id), value: table.stored))
+        },
+        Damage(.unreadableLocks, "no table") {
+            try $0.change(.set(key: $0.schema.locks($0.a.id), value: [0xFF, 1]))
+        },
+        Damage(.wrongKindOfKey, "locks that are a hash") {
+            try $0.set($0.schema.locks($0.a.id), "x", "1")
+        },
+        Damage(.wrongKindOfKey, "a list of locked inodes that is a string") {
+            let session = $0.volume.mount.sessionID
+            try $0.change(.set(key: $0.schema.lockedInodes(session), value: [1]))
+        },
         Damage(.wrongBlockCount, "k is off") { try $0.set($0.schema.inode($0.a.id), "k", "1") },
         Damage(.wrongBlockCounter, "blocks is off") {
             try $0.set($0.schema.volume, "blocks", "55")

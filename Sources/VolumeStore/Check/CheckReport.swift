@@ -33,6 +33,7 @@ public enum CheckKind: String, CaseIterable, Sendable, Codable {
     // Damage: no sequence of operations and crashes leads here.
     case unreadableInode
     case unreadableEntry
+    case unreadableLocks
     case wrongKindOfKey
     case danglingEntry
     case wrongEntryType
@@ -72,8 +73,9 @@ public enum CheckKind: String, CaseIterable, Sendable, Codable {
         case .expiredSession, .leftSession, .leftOrphanList, .leftLocks, .wrongBlockCount,
             .wrongBlockCounter:
             false
-        case .unreadableInode, .unreadableEntry, .wrongKindOfKey, .danglingEntry, .wrongEntryType,
-            .orphan, .wrongLinkCount, .wrongParent, .surplusDirectoryName, .directoryCycle,
+        case .unreadableInode, .unreadableEntry, .unreadableLocks, .wrongKindOfKey, .danglingEntry,
+            .wrongEntryType, .orphan, .wrongLinkCount, .wrongParent, .surplusDirectoryName,
+            .directoryCycle,
             .directoryWithoutInode, .attributesWithoutInode, .hiddenAttributes, .allocTooLow,
             .blocksBehindEnd, .sharedData, .leakedBlocks, .leakedChunks, .leakedNamelessInode,
             .lowIdentifier, .wrongInodeCounter, .wrongCounter, .badBlock, .malformedGarbage,

@@ -136,18 +136,10 @@ extension VolumeCheck {
                         mending: [.delete(key: key)])
                 case .orphans(let id) where !registered.contains(id.rawValue):
                     if try !isRegistered(id) { lists.append(key) }
-                case .locks(let inode):
-                    guard try reader.existing([schema.inode(inode)]) == [false] else { break }
-                    try find(
-                        .leftLocks, key, "belongs to no inode",
-                        [.keyAbsent(schema.inode(inode))], mending: [.delete(key: key)])
-                case .sessionLocks(let id) where !registered.contains(id.rawValue):
-                    guard try !isRegistered(id) else { break }
-                    try find(
-                        .leftLocks, key, "belongs to no session", [.keyExists(key)],
-                        mending: [.delete(key: key)])
+                case .locks(let inode): try checkLocks(key, of: inode, registered)
+                case .sessionLocks(let id): try checkSessionLocks(key, of: id, registered)
                 case .volume, .inode, .directory, .xattrs, .chunks, .session, .orphans,
-                    .sessionLocks, .sessions, .crashed, .garbage, .unknown:
+                    .sessions, .crashed, .garbage, .unknown:
                     break
                 }
             }
@@ -160,7 +152,7 @@ extension VolumeCheck {
         }
     }
 
-    private func isRegistered(_ id: SessionID) throws(StoreError) -> Bool {
+    func isRegistered(_ id: SessionID) throws(StoreError) -> Bool {
         let name = Bytes(decimal: id.rawValue)
         return try (reader.members(schema.sessions) ?? []).contains { $0.name == name }
     }

@@ -78,6 +78,10 @@ extension MountTests {
                 try volume.mount()
                 let errors = walk(volume.path)
                 #expect(errors == [], "\(context): \(planted)")
+                if [.locks, .lockHolders].contains(kind) {
+                    let again = try Descriptor(lockedPath, O_RDWR)
+                    #expect(lock(again) == 0, "\(context): \(planted)")
+                }
                 if ![.inodes, .directories, .blocks].contains(kind) {
                     expectWhole(volume.path, round: round, context)
                 }
