@@ -154,6 +154,9 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
                     state.hasAsked = false
                 }
                 if isCancelled { break }
+                // Behind the confirmation a refusal can only be of `PING` (a full disk: MISCONF), and is as
+                // good a sign of life as any.
+                if isEstablished, case .error = reply { continue }
                 isEstablished = try deliver(reply) || isEstablished
                 if !connection.reader.hasBytes { rest() }
             }

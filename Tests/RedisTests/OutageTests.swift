@@ -251,6 +251,25 @@ import Testing
         #expect(try !writer.status().isReadOnly)
     }
 
+    @Test func `a subscription survives a server that refuses PING`() throws {
+        let server = try RedisServer()
+        let store = try connect(server.path)
+        defer { store.close() }
+        let events = Monitor<[SubscriptionEvent]>([])
+        let subscription = try store.subscribe(to: bytes("c")) { event in
+            events.change { $0.append(event) }
+        }
+        defer { subscription.cancel() }
+        // As one does whose disk is full.
+        try server.cli("ACL", "SETUSER", "default", "-ping")
+        #expect(try eventually { try server.cli("ACL", "LOG").contains("ping") })
+        try server.cli("PUBLISH", "c", "text")
+        let heard = events.wait(until: .after(milliseconds: 10_000)) {
+            $0.count >= 2 ? $0 : nil
+        }
+        #expect(heard == [.established, .message(bytes("text"))])
+    }
+
     @Test func `a subscription that was cut says so and comes back`() throws {
         let server = try RedisServer()
         let store = try connect(server.path)
