@@ -45,11 +45,28 @@ extension BlockCache {
         return blocks
     }
 
-    /// Says what became of taken blocks: `forms` tells for each what the store holds now; `nil` means that
-    /// storing them failed, after which what was taken is dirty again (bytes written since win).
-    public func finishFlush(_ blocks: [DirtyBlock], forms: [StoredForm]?) {
-        precondition(
-            forms.map { $0.count == blocks.count } ?? true, "a form is said for each block")
+    /// Taken blocks were stored: `forms` tells for each what the store holds now.
+    public func finishFlush(_ blocks: [DirtyBlock], forms: [StoredForm]) {
+        precondition(forms.count == blocks.count, "a form is said for each block")
+        finish(blocks, forms: forms)
+        metrics.add(.flushedBlocks, UInt64(blocks.count))
+        room.change { room in
+            room.changes &+= 1
+            if !blocks.isEmpty { room.refusal = nil }
+        }
+    }
+
+    /// Storing taken blocks failed: what was taken is dirty again (bytes written since win).
+    public func flushFailed(_ blocks: [DirtyBlock], _ error: Errno) {
+        finish(blocks, forms: nil)
+        metrics.add(.flushFailures)
+        room.change { room in
+            room.changes &+= 1
+            room.refusal = error == .noSpace ? error : nil
+        }
+    }
+
+    private func finish(_ blocks: [DirtyBlock], forms: [StoredForm]?) {
         for (index, block) in blocks.enumerated() {
             let hash = block.address.mixed
             withShard(of: hash) {
@@ -59,12 +76,6 @@ extension BlockCache {
         for (owner, own) in Dictionary(grouping: blocks, by: \.owner) {
             owners.flushEnded(of: owner, blockCount: own.count, succeeded: forms != nil)
         }
-        if forms == nil {
-            metrics.add(.flushFailures)
-        } else {
-            metrics.add(.flushedBlocks, UInt64(blocks.count))
-        }
-        announceRoom()
     }
 
     /// Starts two threads that call `flush` for inodes with dirty data: oldest first, when it is older than

@@ -73,7 +73,9 @@ extension BlockCache {
     /// Slows a writer as dirty bytes near the limit, and makes it wait at the limit until a flush made room,
     /// at most `waitLimitMilliseconds`. Called before the write and without any stripe, because
     /// the flush that makes room may need it.
-    public func throttle(incoming bytes: Int) {
+    ///
+    /// ENOSPC at the limit when the store has no room for what is dirty already.
+    public func throttle(incoming bytes: Int) throws(Errno) {
         switch slowing(bytes) {
         case .pass: return
         case .delay(let nanoseconds):
@@ -82,9 +84,11 @@ extension BlockCache {
             let _: Bool? = room.wait(until: end) { _ in slowing(bytes) == .pass ? true : nil }
         case .waitForRoom:
             flusher.wake()
-            let _: Bool? = room.wait(until: waitDeadline) { _ in
-                slowing(bytes) == .waitForRoom ? nil : true
+            let answer: Result<Void, Errno>? = room.wait(until: waitDeadline) { room in
+                if slowing(bytes) != .waitForRoom { return .success(()) }
+                return room.refusal.map { .failure($0) }
             }
+            try answer?.get()
         }
     }
 

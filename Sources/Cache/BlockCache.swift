@@ -6,6 +6,15 @@ public import Telemetry
 ///
 /// The source is held strongly. Whoever calls `startFlusher` or `prefetch` calls `stop` before letting go.
 public final class BlockCache: @unchecked Sendable {
+    /// What those wait for who need memory, or fewer dirty bytes.
+    struct Room {
+        /// Counts whenever there may be more of either, or `refusal` changed.
+        var changes: UInt64 = 0
+        /// The store has no room for what is dirty: so said the last flush that ended. Waiting does not
+        /// help then.
+        var refusal: Errno?
+    }
+
     /// How often a read plans anew because what it loaded was forgotten meanwhile.
     static let planLimit = 64
 
@@ -17,8 +26,7 @@ public final class BlockCache: @unchecked Sendable {
     let pressure: DirtyPressure
     let flusher: Flusher
     let prefetcher = Prefetcher()
-    /// Changes whenever memory or room for dirty bytes may have become free.
-    let room = Monitor<UInt64>(0)
+    let room = Monitor(Room())
     /// Threads that wait for memory; while there are none, unpinning tells nobody.
     let memoryWaiters = Atomic<Int>(0)
 
@@ -93,10 +101,10 @@ public final class BlockCache: @unchecked Sendable {
         memoryWaiters.add(1, ordering: .sequentiallyConsistent)
         defer { memoryWaiters.subtract(1, ordering: .sequentiallyConsistent) }
         while true {
-            let seen = room.withLock { $0 }
+            let seen = room.withLock { $0.changes }
             if let slot = takeSlot(near: hash, beyondCapacity: true) { return slot }
             flusher.wake()
-            let changed: Bool? = room.wait(until: deadline) { $0 == seen ? nil : true }
+            let changed: Bool? = room.wait(until: deadline) { $0.changes == seen ? nil : true }
             if changed == nil { throw .ioError }
         }
     }
@@ -114,7 +122,7 @@ public final class BlockCache: @unchecked Sendable {
     }
 
     /// Wakes threads that wait for memory or for fewer dirty bytes. Not under a shard's lock.
-    func announceRoom() { room.change { $0 &+= 1 } }
+    func announceRoom() { room.change { $0.changes &+= 1 } }
 
     // MARK: Figures
 

@@ -65,7 +65,7 @@ extension VolumeFileSystem {
                 if let commit { facts.settle(PendingAttributes(commit)) }
             }
         } catch {
-            cache.finishFlush(dirty, forms: nil)
+            cache.flushFailed(dirty, error)
             if error == .stale, try wasCutElsewhere(state, from: record) { return }
             throw error
         }

@@ -21,7 +21,7 @@ extension VolumeFileSystem {
         }
         // The kernel does not say whether the caller may keep setuid; root may.
         let clearing = privilegeClearing(by: caller, of: state, if: caller.userID != 0)
-        cache.throttle(incoming: 2 * blockSize.bytes)
+        try cache.throttle(incoming: 2 * blockSize.bytes)
         try telling(ofPrivilegesOf: state, clearing) { () throws(Errno) in
             try change(request, of: state, clearing: clearing)
         }

@@ -15,7 +15,7 @@ extension VolumeFileSystem {
         guard offset < .maximum, UInt64(payload.count) <= FileOffset.maximum.bytes - offset.bytes
         else { throw .fileTooLarge }
         try refresh(file.state)
-        cache.throttle(incoming: payload.count)
+        try cache.throttle(incoming: payload.count)
         let clearing = privilegeClearing(
             by: caller, of: file.state, if: options.contains(.clearsPrivileges))
         let written = try telling(ofPrivilegesOf: file.state, clearing) { () throws(Errno) in

@@ -62,7 +62,7 @@ import Testing
         try fixture.write(1, at: 0, [1])
         let blocks = try fixture.take()
         try fixture.write(0, at: 0, [2])
-        fixture.cache.finishFlush(blocks, forms: nil)
+        fixture.cache.flushFailed(blocks, .ioError)
         #expect(fixture.cache.dirtyBytes == length + 1)
         let again = try fixture.take()
         #expect(again.map(\.ranges) == [[0..<length], [0..<1]])
@@ -95,7 +95,7 @@ import Testing
         let blocks = try fixture.take()
         #expect(throws: Errno.ioError) { try fixture.take() }
         #expect(try fixture.take(owner: InodeID(99)).isEmpty, "other inodes are not concerned")
-        fixture.cache.finishFlush(blocks, forms: nil)
+        fixture.cache.flushFailed(blocks, .ioError)
         try fixture.flush()
         fixture.expectNothingIsLeaked()
     }
@@ -188,7 +188,7 @@ import Testing
             _ = active.withLock { $0.remove(owner) }
         }
         for index in 0..<200 {
-            fixture.cache.throttle(incoming: 4_096)
+            try fixture.cache.throttle(incoming: 4_096)
             #expect(fixture.cache.dirtyBytes <= 8 * 4_096)
             try fixture.write(UInt64(index), at: 0, fixture.filled(7), baseIsAbsent: true)
         }
@@ -197,6 +197,31 @@ import Testing
         for index in 0..<200 {
             #expect(fixture.store.content(Fixture.address(UInt64(index)))[4_095] == 7)
         }
+        fixture.expectNothingIsLeaked()
+    }
+
+    @Test func `a writer at the limit learns that the store has no room, until it has some`()
+        throws
+    {
+        let fixture = try Fixture(blocks: 64, dirtyLimit: 2 * 4_096, ageMilliseconds: 3_600_000)
+        let isFull = Locked(true)
+        let hasStored = Monitor(false)
+        fixture.cache.startFlusher { owner in
+            guard let blocks = try? fixture.take(owner: owner) else { return }
+            if isFull.withLock({ $0 }) {
+                fixture.cache.flushFailed(blocks, .noSpace)
+            } else {
+                fixture.cache.finishFlush(blocks, forms: blocks.map { fixture.store.store($0) })
+                hasStored.change { $0 = true }
+            }
+        }
+        for index in 0..<2 { try fixture.write(UInt64(index), at: 0, fixture.filled(7)) }
+        #expect(throws: Errno.noSpace) { try fixture.cache.throttle(incoming: 4_096) }
+        isFull.withLock { $0 = false }
+        let _: Bool? = hasStored.wait { $0 ? true : nil }
+        try fixture.cache.throttle(incoming: 4_096)
+        fixture.cache.stop()
+        #expect(fixture.cache.dirtyBytes == 0)
         fixture.expectNothingIsLeaked()
     }
 
@@ -209,8 +234,11 @@ import Testing
                 return attempts.count >= 4
             }
             guard let blocks = try? fixture.take(owner: owner) else { return }
-            fixture.cache.finishFlush(
-                blocks, forms: isLast ? blocks.map { fixture.store.store($0) } : nil)
+            if isLast {
+                fixture.cache.finishFlush(blocks, forms: blocks.map { fixture.store.store($0) })
+            } else {
+                fixture.cache.flushFailed(blocks, .ioError)
+            }
         }
         try fixture.write(0, at: 0, [1])
         let instants: [Deadline]? = attempts.wait { $0.count >= 4 ? $0 : nil }

@@ -110,7 +110,7 @@ import Testing
         #expect(fixture.cache.dirtyBytes == 1)
         let taken = try fixture.take()
         #expect(taken.first?.form == .packed, "the load has seen the new form")
-        fixture.cache.finishFlush(taken, forms: nil)
+        fixture.cache.flushFailed(taken, .ioError)
         try fixture.flush()
         fixture.expectNothingIsLeaked()
     }

@@ -74,7 +74,11 @@ private final class Model: @unchecked Sendable {
     // MARK: What threads do
 
     func write(_ file: Int, _ range: Range<Int>, _ generator: inout SeededRandom) {
-        fixture.cache.throttle(incoming: range.count)
+        do throws(Errno) {
+            try fixture.cache.throttle(incoming: range.count)
+        } catch {
+            complain("throttle: \(error)")
+        }
         let bytes = generator.bytes(range.count)
         let isZeros = Int.random(in: 0..<8, using: &generator) == 0
         stripes.withExclusive(Self.owner(file)) {
@@ -212,12 +216,17 @@ private final class Model: @unchecked Sendable {
         if blocks.isEmpty { return }
         let outcome = Int.random(in: 0..<60, using: &generator)
         if outcome == 0 {
-            fixture.cache.finishFlush(blocks, forms: nil)
+            fixture.cache.flushFailed(blocks, .ioError)
             return
         }
         let form: StoredForm = Bool.random(using: &generator) ? .raw : .packed
         let forms = blocks.map { fixture.store.store($0, as: form) }
-        fixture.cache.finishFlush(blocks, forms: outcome == 1 ? nil : forms)
+        // It may fail after it was stored.
+        if outcome == 1 {
+            fixture.cache.flushFailed(blocks, .ioError)
+        } else {
+            fixture.cache.finishFlush(blocks, forms: forms)
+        }
     }
 
     /// Another mount changes a block that this one has stored.

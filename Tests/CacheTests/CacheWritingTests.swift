@@ -102,7 +102,7 @@ import Testing
         let blocks = try fixture.take()
         #expect(blocks.first?.form == .packed)
         #expect(blocks.first?.isWholeKnown == true)
-        fixture.cache.finishFlush(blocks, forms: nil)
+        fixture.cache.flushFailed(blocks, .ioError)
         try fixture.flush()
         fixture.expectNothingIsLeaked()
     }

@@ -90,6 +90,12 @@ public final class RedisServer: @unchecked Sendable {
         (try? String(contentsOfFile: directory.path + "/redis.log", encoding: .utf8)) ?? "(no log)"
     }
 
+    /// For a failure: whether the server answers, and the end of its log.
+    public var state: String {
+        let answer = (try? cli("INFO", "persistence")) ?? "redis-cli does not run"
+        return "server \(pid ?? 0): \(answer)\nlog of the server:\n\(log().suffix(2_000))"
+    }
+
     /// Runs redis-cli against this server and returns what it printed, without the last newline.
     @discardableResult
     public func cli(_ words: String...) throws -> String { try cli(words: words) }

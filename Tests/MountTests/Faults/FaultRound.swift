@@ -70,7 +70,8 @@ final class FaultBench {
 
     private func work(_ workers: [FaultWorker], _ operations: Int) throws {
         for worker in workers where !worker.waitForOperations(operations) {
-            throw volume.failure("no progress: \(worker.failures.suffix(3))")
+            throw volume.failure(
+                "no progress: \(worker.failures.suffix(3))\n\(server.state)")
         }
     }
 

@@ -82,6 +82,40 @@ extension MountTests {
         }
 
         @Test
+        func
+            `a program that writes more than the cache holds learns that the server is full`()
+            throws
+        {
+            let server = try makeServer()
+            // An hour, so that waiting for room would not end.
+            let volume = try FaultVolume(
+                on: server, flags: ["--cache-size", "16M", "--io-timeout", "1h"])
+            defer { volume.cleanUp() }
+            try volume.mount()
+            try server.cli(
+                "CONFIG", "SET", "maxmemory", "\(try server.information("used_memory") + 100_000)")
+            let bytes = Bytes.pattern(64 << 20, seed: 1)
+            let file = try Descriptor(volume.path + "/file", O_RDWR | O_CREAT)
+            #expect(throws: Errno.noSpace) { try file.writeAll(bytes) }
+            try server.cli("CONFIG", "SET", "maxmemory", "0")
+            // Writers are let through again once the flusher has tried again, 2 s later at most.
+            #expect(
+                Polling.wait(limitSeconds: 30) {
+                    do throws(Errno) {
+                        try file.write(bytes, at: 0)
+                        return true
+                    } catch {
+                        return false
+                    }
+                })
+            try file.sync()
+            try file.close()
+            let found = try SystemCall.readFile(volume.path + "/file")
+            #expect(found.prefix(bytes.count) == bytes[...])
+            #expect(try volume.unmount() == 0)
+        }
+
+        @Test
         func `on a full server files can be removed and cut, and then written again`() throws {
             let server = try makeServer()
             let volume = try FaultVolume(on: server, flags: ["--cache-size", "64M"])
