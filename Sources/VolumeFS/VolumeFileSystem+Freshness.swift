@@ -1,14 +1,10 @@
 import Cache
 import FileSystem
-import Logging
 import Primitives
 import VolumeStore
 
-// What this mount owes the others: at an open, at a lock, when it is not alone any more, and when its
-// session is gone.
+// What is read behind an open or a lock is not older than that.
 extension VolumeFileSystem {
-    private static let dropMilliseconds = 5_000
-
     /// Makes sure that what is read from now on is not older than this call: the record is fetched, and
     /// every change before it has been acted upon; where that cannot be known, what is cached of the inode
     /// goes. One trip. The kernel's attributes go as well when they may be older.
@@ -80,75 +76,5 @@ extension VolumeFileSystem {
         }
         generations.bump(state.id)
         cache.invalidate(data, blocks: nil)
-    }
-
-    /// This mount is not alone any more, and the others wait: what is only in memory is stored, and the
-    /// kernel forgets which names do not exist.
-    func prepareToShare() {
-        for state in inodes.snapshot() where state.withFacts({ $0.isDirty }) {
-            flushInBackground(state.id)
-        }
-        let gate = Gate()
-        tellKernel { notifier in
-            guard notifier.invalidateAllEntries() else { return gate.open() }
-            notifier.afterInvalidations(of: Self.anyInode) { gate.open() }
-        }
-        gate.pass(until: .after(milliseconds: Self.dropMilliseconds))
-    }
-
-    /// The message about all entries travels on the lane of this one.
-    private static let anyInode = InodeID(0)
-
-    private final class Gate: Sendable {
-        private let isOpen = Monitor(false)
-
-        func open() { isOpen.change { $0 = true } }
-
-        func pass(until deadline: Deadline) {
-            let _: Void? = isOpen.wait(until: deadline) { $0 ? () : nil }
-        }
-    }
-
-    /// The session is gone, and others may have gone on without this mount: what was not stored is given
-    /// up, and whoever has the file open is told once (EIO of fsync and close).
-    func giveUpWhatWasNotStored() {
-        for state in inodes.snapshot() where state.withFacts({ $0.isDirty }) {
-            flushStripes.withExclusive(state.id) {
-                let (record, hasLost) = state.withFacts { facts in
-                    defer {
-                        facts.pending = PendingAttributes()
-                        facts.isDirty = false
-                        facts.isFresh = false
-                    }
-                    let hasLost =
-                        facts.pending.size != nil || facts.pending.modificationTime != nil
-                    if hasLost { facts.losses += 1 }
-                    return (facts.record, hasLost)
-                }
-                cache.discard(record.data, owner: state.id, blockCount: record.allocatedBlocks)
-                guard hasLost else { return }
-                logger.error(
-                    "what was written was not stored before the session ended, and is lost",
-                    metadata: ["inode": "\(state.id)"])
-            }
-        }
-    }
-
-    /// A new session is registered: what is open here without a name is claimed again.
-    func reclaimOrphans() {
-        for state in inodes.snapshot()
-        where state.withFacts({ $0.isOrphan && $0.openCount > 0 && !$0.isRemoved }) {
-            claim(state)
-        }
-    }
-
-    /// Throws EIO once for each open file whose data was given up.
-    func reportLosses(of file: OpenFile) throws(Errno) {
-        let losses = file.state.withFacts { $0.losses }
-        let isNews = file.toldLosses.withLock { told in
-            defer { told = losses }
-            return told != losses
-        }
-        if isNews { throw .ioError }
     }
 }
