@@ -96,6 +96,10 @@ final class Exchange: @unchecked Sendable {
         return errors
     }
 
+    var hasOnlyErrors: Bool {
+        replies.allSatisfy { if case .error = $0 { true } else { false } }
+    }
+
     private static func collect(_ reply: Reply, _ errors: inout [ErrorKind]) {
         switch reply {
         case .error(let text): errors.append(ErrorKind(text))

@@ -1,6 +1,7 @@
 import CHiredis
 import Glibc
 import KeyValue
+import Primitives
 
 /// What hiredis is used for: connecting, and the conversation before the first command of a lane.
 enum HiredisLink {
@@ -34,6 +35,62 @@ enum HiredisLink {
         }
         if case .tcp = address { redisEnableKeepAlive(context) }
         return context
+    }
+
+    /// Asks a sentinel where the primary `name` is; all of it ends in about `timeoutMilliseconds`. Credentials
+    /// are sent only if it wants some.
+    static func ask(
+        _ sentinel: RedisEndpoint.Address, _ name: String, _ endpoint: RedisEndpoint,
+        _ timeoutMilliseconds: Int
+    ) throws(ConnectFailure) -> SentinelAnswer {
+        let deadline = Deadline.after(milliseconds: timeoutMilliseconds)
+        let context = try connect(sentinel, timeoutMilliseconds)
+        defer { redisFree(context) }
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name].map { Bytes($0.utf8) }
+        try append(context, question)
+        let answer = SentinelAnswer(try reply(context, until: deadline))
+        guard answer == .wantsPassword else { return answer }
+        let credentials: [String]
+        if let password = endpoint.sentinelPassword {
+            credentials = [password]
+        } else if let password = endpoint.password {
+            credentials = (endpoint.user.map { [$0] } ?? []) + [password]
+        } else {
+            return answer
+        }
+        try append(context, (["AUTH"] + credentials).map { Bytes($0.utf8) })
+        try append(context, question)
+        if case .error(let text) = try reply(context, until: deadline) {
+            return SentinelAnswer(.error(text))
+        }
+        return SentinelAnswer(try reply(context, until: deadline))
+    }
+
+    /// As `reply`, for a server that might send a reply bit by bit for ever.
+    private static func reply(
+        _ context: Context, until deadline: Deadline
+    ) throws(ConnectFailure) -> Reply {
+        var isWritten: Int32 = 0
+        while isWritten == 0 {
+            guard redisBufferWrite(context, &isWritten) == REDIS_OK else {
+                throw .unreachable(errorText(context))
+            }
+        }
+        while true {
+            var answer: UnsafeMutableRawPointer?
+            guard redisGetReplyFromReader(context, &answer) == REDIS_OK else {
+                throw .unreachable(errorText(context))
+            }
+            if let answer {
+                defer { freeReplyObject(answer) }
+                // SAFETY: hiredis hands out a redisReply, which lives until it is freed above.
+                return copy(answer.assumingMemoryBound(to: redisReply.self))
+            }
+            guard !deadline.hasPassed else { throw .unreachable(LinkFailure.timedOut.text) }
+            guard redisBufferRead(context) == REDIS_OK else {
+                throw .unreachable(errorText(context))
+            }
+        }
     }
 
     /// Authenticates, selects the database, loads the scripts: two round trips.

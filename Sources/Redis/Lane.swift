@@ -53,8 +53,7 @@ final class Lane: Sendable {
         RedisSocket.patientTicks * RedisSocket.tickMilliseconds
 
     let name: String
-    private let endpoint: RedisEndpoint
-    private let options: RedisOptions
+    private let connector: RedisConnector
     private let zombies: Zombies
     private let scripts: BatchScripts
     private let metrics: Metrics
@@ -62,12 +61,11 @@ final class Lane: Sendable {
     private let state = Monitor(State())
 
     init(
-        name: String, endpoint: RedisEndpoint, options: RedisOptions, zombies: Zombies,
-        scripts: BatchScripts, metrics: Metrics, logger: Logger
+        name: String, connector: RedisConnector, zombies: Zombies, scripts: BatchScripts,
+        metrics: Metrics, logger: Logger
     ) {
         self.name = name
-        self.endpoint = endpoint
-        self.options = options
+        self.connector = connector
         self.zombies = zombies
         self.scripts = scripts
         self.metrics = metrics
@@ -92,7 +90,7 @@ final class Lane: Sendable {
 
     /// Connects now, once, for the sake of a clear error.
     func connectOnce() throws(ConnectFailure) -> RedisGreeting {
-        let connection = try make(timeoutMilliseconds: options.connectTimeoutMilliseconds)
+        let connection = try make(timeoutMilliseconds: connector.options.connectTimeoutMilliseconds)
         adopt(connection)
         return connection.greeting
     }
@@ -101,6 +99,18 @@ final class Lane: Sendable {
         let connection: RedisConnection? = state.change { state in
             state.isClosed = true
             guard case .up(let connection) = state.link else { return nil }
+            return connection
+        }
+        connection?.socket.shutdown()
+    }
+
+    /// Gives the connection up, unless it leads to `address`; what waits on it is sent again where that is
+    /// safe.
+    func leave(unless address: RedisEndpoint.Address?) {
+        let connection: RedisConnection? = state.withLock { state in
+            guard case .up(let connection) = state.link, connection.address != address else {
+                return nil
+            }
             return connection
         }
         connection?.socket.shutdown()
@@ -157,7 +167,8 @@ final class Lane: Sendable {
 
     /// The caller has been given the link to connect it.
     private func connect(_ deadline: Deadline) throws(LaneFailure) {
-        let limit = min(options.connectTimeoutMilliseconds, deadline.remainingMilliseconds)
+        let limit = min(
+            connector.options.connectTimeoutMilliseconds, deadline.remainingMilliseconds)
         let failure: ConnectFailure
         do throws(ConnectFailure) {
             return adopt(try make(timeoutMilliseconds: limit))
@@ -187,9 +198,8 @@ final class Lane: Sendable {
     }
 
     private func make(timeoutMilliseconds: Int) throws(ConnectFailure) -> RedisConnection {
-        try RedisConnection(
-            endpoint, options, moreScripts: scripts.loaded,
-            timeoutMilliseconds: timeoutMilliseconds
+        try connector.connect(
+            moreScripts: scripts.loaded, timeoutMilliseconds: timeoutMilliseconds
         ) { [weak self] in self?.someDeadlineHasPassed ?? true }
     }
 

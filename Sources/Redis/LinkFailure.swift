@@ -8,6 +8,8 @@ enum LinkFailure: Error, Hashable {
     /// The program that waits for the answer was killed.
     case interrupted
     case system(code: Int32)
+    /// By Sentinel: the server is the primary no longer.
+    case demoted
     /// Bytes that no Redis server sends.
     case malformedReply(String)
 
@@ -17,6 +19,7 @@ enum LinkFailure: Error, Hashable {
         case .closedByServer: "the server closed the connection"
         case .timedOut: "the server does not answer"
         case .interrupted: "the program that waited was killed"
+        case .demoted: "the server is no primary any more"
         case .system(let code): String(cString: strerror(code))
         case .malformedReply(let what): "malformed reply: \(what)"
         }

@@ -19,6 +19,7 @@ enum ConnectFailure: Error, Hashable {
 final class RedisConnection: @unchecked Sendable {
     /// Names the server process and, within it, this connection; `nil` where the server does not tell.
     let identity: RedisIdentity?
+    let address: RedisEndpoint.Address
     let greeting: RedisGreeting
     let socket: RedisSocket
     let reader: ReplyReader
@@ -29,11 +30,12 @@ final class RedisConnection: @unchecked Sendable {
     /// Connects and greets. `timeoutMilliseconds` bounds the connecting and each step of the greeting.
     /// `shouldGiveUp` is asked at each tick of a later wait; `true` ends it with `LinkFailure.timedOut`.
     init(
-        _ endpoint: RedisEndpoint, _ options: RedisOptions, moreScripts: [Script] = [],
+        _ address: RedisEndpoint.Address, _ endpoint: RedisEndpoint, _ options: RedisOptions,
+        moreScripts: [Script] = [],
         timeoutMilliseconds: Int,
         shouldGiveUp: @escaping @Sendable () -> Bool
     ) throws(ConnectFailure) {
-        let context = try HiredisLink.connect(endpoint.address, max(1, timeoutMilliseconds))
+        let context = try HiredisLink.connect(address, max(1, timeoutMilliseconds))
         do throws(ConnectFailure) {
             let welcome = try HiredisLink.greet(context, endpoint, options, moreScripts)
             greeting = welcome.greeting
@@ -43,6 +45,7 @@ final class RedisConnection: @unchecked Sendable {
             throw error
         }
         self.context = context
+        self.address = address
         socket = RedisSocket(descriptor: context.pointee.fd, shouldGiveUp: shouldGiveUp)
         reader = ReplyReader(source: socket)
     }

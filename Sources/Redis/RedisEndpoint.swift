@@ -1,4 +1,4 @@
-/// Where a Redis server is and who connects. Its description never shows the password.
+/// Where a Redis server is and who connects. Its description never shows a password.
 public struct RedisEndpoint: Hashable, Sendable, CustomStringConvertible,
     CustomDebugStringConvertible, CustomReflectable
 {
@@ -8,30 +8,44 @@ public struct RedisEndpoint: Hashable, Sendable, CustomStringConvertible,
         case unix(path: String)
     }
 
+    public enum Place: Hashable, Sendable {
+        case server(Address)
+        /// The primary that sentinels name, asked for at each attempt to connect.
+        case sentinels(SentinelGroup)
+    }
+
     public static let standardPort = 6_379
 
-    public var address: Address
+    public var place: Place
     /// `nil` for the default user.
     public var user: String?
     public var password: String?
     public var database: Int
+    /// For sentinels that want a password; `nil`: they get `user` and `password`.
+    public var sentinelPassword: String?
 
     public init(
-        _ address: Address, user: String? = nil, password: String? = nil, database: Int = 0
+        _ place: Place, user: String? = nil, password: String? = nil, database: Int = 0
     ) {
-        self.address = address
+        self.place = place
         self.user = user
         self.password = password
         self.database = database
     }
 
+    public init(
+        _ address: Address, user: String? = nil, password: String? = nil, database: Int = 0
+    ) {
+        self.init(.server(address), user: user, password: password, database: database)
+    }
+
     public var description: String {
         let name = user.map { "\($0)@" } ?? ""
-        switch address {
-        case .tcp(let host, let port):
-            let shown = host.contains(":") ? "[\(host)]" : host
-            return "redis://\(name)\(shown):\(port)/\(database)"
-        case .unix(let path): return "unix://\(name)\(path)?db=\(database)"
+        switch place {
+        case .server(.tcp(let host, let port)):
+            return "redis://\(name)\(Address.tcp(host: host, port: port))/\(database)"
+        case .server(.unix(let path)): return "unix://\(name)\(path)?db=\(database)"
+        case .sentinels(let group): return "redis-sentinel://\(name)\(group)/\(database)"
         }
     }
 
@@ -39,4 +53,14 @@ public struct RedisEndpoint: Hashable, Sendable, CustomStringConvertible,
 
     /// `dump` and string interpolation of a containing value must not reveal the password either.
     public var customMirror: Mirror { Mirror(self, children: ["endpoint": description]) }
+}
+
+extension RedisEndpoint.Address: CustomStringConvertible {
+    /// `host:port` or the path.
+    public var description: String {
+        switch self {
+        case .tcp(let host, let port): (host.contains(":") ? "[\(host)]" : host) + ":\(port)"
+        case .unix(let path): path
+        }
+    }
 }

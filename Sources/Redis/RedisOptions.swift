@@ -20,6 +20,9 @@ public struct RedisOptions: Hashable, Sendable {
     /// have in time is `StoreError.unavailable`.
     public var replicas = 0
 
+    /// By Sentinel: whether what is named as the primary may be a replica. Only for those who change nothing.
+    public var acceptsReplica = false
+
     /// A shape of batch that comes this often gets a Lua script of its own; before, and when there are too
     /// many shapes, batches are interpreted by one script for all. `Int.max`: never.
     public var usesBeforeCompiling = 3

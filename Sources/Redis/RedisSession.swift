@@ -27,8 +27,7 @@ public final class RedisSession: @unchecked Sendable {
         limit.deadline.store(deadline.monotonicNanoseconds, ordering: .relaxed)
         self.store = store
         self.limit = limit
-        connection = try RedisConnection(
-            store.endpoint, store.options,
+        connection = try store.connector.connect(
             timeoutMilliseconds: min(
                 store.options.connectTimeoutMilliseconds, deadline.remainingMilliseconds)
         ) { limit.hasPassed || store.isClosed }
@@ -48,7 +47,10 @@ public final class RedisSession: @unchecked Sendable {
             try connection.socket.send(&pieces)
             var replies: [Reply] = []
             for _ in list { replies.append(try connection.reader.readReply()) }
-            return replies
+            guard store.connector.leavesReplicas,
+                replies.contains(where: { $0.failure == .readOnly })
+            else { return replies }
+            throw .demoted
         } catch {
             isLost = true
             connection.socket.shutdown()
@@ -58,7 +60,9 @@ public final class RedisSession: @unchecked Sendable {
     }
 
     /// Whether the server has closed the connection; does not wait.
-    public var hasEnded: Bool { isLost || connection.socket.hasEnded }
+    public var hasEnded: Bool {
+        isLost || connection.socket.hasEnded || store.connector.hasLeft(connection)
+    }
 
     deinit { connection.socket.shutdown() }
 }

@@ -14,6 +14,7 @@ public final class RedisStore: KeyValueStore {
     let options: RedisOptions
     let metrics: Metrics
     let logger: Logger
+    let connector: RedisConnector
     let greeting: RedisGreeting
     let exchanges = ExchangePool()
     let batchScripts: BatchScripts
@@ -33,13 +34,15 @@ public final class RedisStore: KeyValueStore {
         endpoint: RedisEndpoint, options: RedisOptions, metrics: Metrics, logger: Logger
     ) throws(StoreError) {
         let zombies = zombies
+        let connector = RedisConnector(endpoint, options)
         let scripts = BatchScripts(uses: options.usesBeforeCompiling)
         batchScripts = scripts
         func lane(_ name: String) -> Lane {
             Lane(
-                name: name, endpoint: endpoint, options: options, zombies: zombies,
-                scripts: scripts, metrics: metrics, logger: logger)
+                name: name, connector: connector, zombies: zombies, scripts: scripts,
+                metrics: metrics, logger: logger)
         }
+        self.connector = connector
         self.endpoint = endpoint
         self.options = options
         self.metrics = metrics
@@ -49,6 +52,15 @@ public final class RedisStore: KeyValueStore {
         metadata = lane("metadata")
         data = (0..<count).map { lane("data \($0)") }
         greeting = try Self.firstConnection(metadata, endpoint, options)
+        connector.onMove { [weak self] in self?.leaveServers(otherThan: $0) }
+    }
+
+    /// All connections lead to the same server: one that was the primary may still answer, with what it
+    /// knew then.
+    private func leaveServers(otherThan address: RedisEndpoint.Address) {
+        logger.notice("the primary is another server now", metadata: ["address": "\(address)"])
+        for lane in [metadata] + data { lane.leave(unless: address) }
+        for subscription in subscriptions.withLock({ $0 }) { subscription.leave(unless: address) }
     }
 
     deinit { close() }
@@ -115,7 +127,11 @@ public final class RedisStore: KeyValueStore {
         while true {
             if exchange.mutates, zombies.areSome { try buryZombies(lane, exchange.deadline) }
             guard try attempt(exchange, lane) else { continue }
-            switch exchange.errors.first(where: \.isTemporary) {
+            let errors = exchange.errors
+            switch errors.first(where: \.isTemporary) {
+            case nil where connector.leavesReplicas && errors.contains(.refused(.readOnly)):
+                try leaveReplica(exchange, lane)
+                pause(milliseconds: pauses.pauseMilliseconds(), exchange.deadline)
             case nil: return
             case .unknownScript where scriptLoads < Self.maximumScriptLoads:
                 scriptLoads += 1
@@ -129,6 +145,15 @@ public final class RedisStore: KeyValueStore {
             }
             exchange.rewind()
         }
+    }
+
+    /// The server that answered was demoted: the next attempt asks the sentinels again.
+    private func leaveReplica(_ exchange: Exchange, _ lane: Lane) throws(StoreError) {
+        lane.leave(unless: nil)
+        // A part that was carried out before the server was demoted must not happen twice.
+        guard exchange.mayResend || exchange.hasOnlyErrors, !exchange.deadline.hasPassed,
+            !Interruption.isRequested
+        else { throw .unavailable("\(endpoint): \(LinkFailure.demoted.text)") }
     }
 
     func countTrip() {

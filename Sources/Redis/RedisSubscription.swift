@@ -15,7 +15,7 @@ extension RedisStore {
     ) throws(StoreError) -> any Subscription {
         if isClosed { throw .closed }
         let subscription = RedisSubscription(
-            topic: topic, endpoint: endpoint, options: options, logger: logger, handler
+            topic: topic, connector: connector, logger: logger, handler
         ) { [weak self] ended in
             self?.subscriptions.withLock { $0.removeAll { $0 === ended } }
         }
@@ -43,8 +43,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
     private static let silenceMilliseconds = 5_000
 
     private let topic: SubscriptionTopic
-    private let endpoint: RedisEndpoint
-    private let options: RedisOptions
+    private let connector: RedisConnector
     private let logger: Logger
     private let handler: @Sendable (SubscriptionEvent) -> Void
     private let onEnd: @Sendable (RedisSubscription) -> Void
@@ -52,13 +51,12 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
     private let worker = Locked<WorkerThread?>(nil)
 
     init(
-        topic: SubscriptionTopic, endpoint: RedisEndpoint, options: RedisOptions, logger: Logger,
+        topic: SubscriptionTopic, connector: RedisConnector, logger: Logger,
         _ handler: @escaping @Sendable (SubscriptionEvent) -> Void,
         onEnd: @escaping @Sendable (RedisSubscription) -> Void
     ) {
         self.topic = topic
-        self.endpoint = endpoint
-        self.options = options
+        self.connector = connector
         self.logger = logger
         self.handler = handler
         self.onEnd = onEnd
@@ -75,7 +73,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
             throw error
         case nil:
             cancel()
-            throw .unavailable("\(endpoint): the server does not confirm a subscription")
+            throw .unavailable("\(connector.endpoint): the server does not confirm a subscription")
         }
     }
 
@@ -96,6 +94,12 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         state.withLock { $0.patience = patience }
     }
 
+    /// Listens to the server at `address` from now on.
+    func leave(unless address: RedisEndpoint.Address) {
+        let connection = state.withLock { $0.connection }
+        if let connection, connection.address != address { connection.socket.shutdown() }
+    }
+
     // MARK: The thread
 
     private var isCancelled: Bool { state.withLock { $0.isCancelled } }
@@ -106,8 +110,8 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         var policy = ReconnectPolicy()
         while !isCancelled {
             do throws(ConnectFailure) {
-                let connection = try RedisConnection(
-                    endpoint, options, timeoutMilliseconds: options.connectTimeoutMilliseconds
+                let connection = try connector.connect(
+                    timeoutMilliseconds: connector.options.connectTimeoutMilliseconds
                 ) { [weak self] in self?.isSilentTooLong ?? true }
                 let wasEstablished = listen(connection)
                 if wasEstablished, !isCancelled {
@@ -119,7 +123,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
                 // Only the first attempt has somebody who waits for its result.
                 let reason: StoreError =
                     if case .rejected(let refusal) = error { refusal } else {
-                        .unavailable("\(endpoint): \(error.text)")
+                        .unavailable("\(connector.endpoint): \(error.text)")
                     }
                 state.change { state in
                     if state.firstResult == nil { state.firstResult = .failure(reason) }
@@ -163,7 +167,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         } catch {
             state.change { state in
                 guard state.firstResult == nil else { return }
-                state.firstResult = .failure(.unavailable("\(endpoint): \(error.text)"))
+                state.firstResult = .failure(.unavailable("\(connector.endpoint): \(error.text)"))
             }
         }
         connection.socket.shutdown()
@@ -215,7 +219,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         let (asking, givesUp) = state.withLock { state -> (RedisConnection?, Bool) in
             if state.isCancelled { return (nil, true) }
             let askAt = state.silentSince.advanced(byMilliseconds: Self.silenceMilliseconds)
-            let endAt = askAt.advanced(byMilliseconds: options.ioTimeoutMilliseconds)
+            let endAt = askAt.advanced(byMilliseconds: connector.options.ioTimeoutMilliseconds)
             if state.hasAsked { return (nil, endAt.hasPassed) }
             state.hasAsked = askAt.hasPassed
             return (state.hasAsked ? state.connection : nil, false)

@@ -47,7 +47,10 @@ enum ErrorKind: Equatable {
                 parts.count == 2
                 ? ErrorKind(Bytes(parts[1].utf8)) : .refused(.protocolViolation(message))
         case "OOM": self = .refused(.outOfMemory)
-        case "READONLY": self = .refused(.readOnly)
+        // The second is the end of a WAIT by a server that becomes a replica.
+        case "READONLY", "UNBLOCKED": self = .refused(.readOnly)
+        case "ERR" where message.hasPrefix("ERR WAIT cannot be used with replica"):
+            self = .refused(.readOnly)
         case "NOAUTH", "WRONGPASS", "NOPERM": self = .refused(.notAuthorized(message))
         case "WRONGTYPE": self = .refused(.wrongKind)
         case "MISCONF" where message.contains("No space left on device"):

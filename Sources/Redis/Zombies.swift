@@ -23,7 +23,8 @@ final class Zombies: Sendable {
         }
     }
 
-    /// Those of the server process `run`; a process that is gone took its connections along.
+    /// Those of the server process `run`; a process that is gone took its connections along, and what still
+    /// reaches one that is the primary no longer is thrown away by it.
     func identities(of run: Bytes) -> (living: [RedisIdentity], gone: [RedisIdentity]) {
         known.withLock { known in
             (known.filter { $0.run == run }, known.filter { $0.run != run })

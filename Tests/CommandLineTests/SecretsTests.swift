@@ -127,6 +127,23 @@ import Testing
         #expect(try password(nil, [:]) == "fromsource")
     }
 
+    @Test func `sentinels have a password of their own, which no program that is started sees`()
+        throws
+    {
+        let environment = ["APUSFS_SENTINEL_PASSWORD": "guard"]
+        func complete(_ text: String) throws -> Source {
+            try PasswordSource.complete(
+                SourceParser.parse(text), passwordFile: nil, environment: environment)
+        }
+        let source = try complete("redis-sentinel://:own@a,b/m")
+        #expect(source.password?.reveal() == "own")
+        #expect(source.sentinelPassword?.reveal() == "guard")
+        #expect(try complete("redis://a").sentinelPassword == nil)
+        let plan = MountPlan(source: source, mountPoint: "/mnt/x", settings: MountSettings())
+        #expect(plan.secrets.map { $0.reveal() } == ["own", "guard"])
+        #expect(!"\(source)\(plan)".contains("guard"))
+    }
+
     @Test func `a private store takes no password from the environment`() throws {
         let complete = try PasswordSource.complete(
             Source(.memory), passwordFile: nil, environment: ["REDISCLI_AUTH": "x"])

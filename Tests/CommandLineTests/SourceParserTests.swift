@@ -34,6 +34,19 @@ import Testing
             "redis://:a:b@server",
             Source(.tcp(host: "server", port: 6_379), password: Secret("a:b"))
         ),
+        (
+            "redis-sentinel://a/mymaster",
+            Source(.sentinels([.init(name: "a", port: 26_379)], primary: "mymaster"))
+        ),
+        (
+            "redis-sentinel://a:b%2C@a.example:1,[::1]:2,10.0.0.3/m-1._x/3",
+            Source(
+                .sentinels(
+                    [
+                        .init(name: "a.example", port: 1), .init(name: "::1", port: 2),
+                        .init(name: "10.0.0.3", port: 26_379),
+                    ], primary: "m-1._x"), user: "a", password: Secret("b,"), database: 3)
+        ),
         ("unix:///run/redis.sock", Source(.unixSocket(path: "/run/redis.sock"))),
         (
             "unix:///run/redis.sock?db=3",
@@ -84,6 +97,24 @@ import Testing
         ("redis://server/1/2", "is no number of a Redis database"),
         ("redis://server/0?db=1", "takes no '?'"),
         ("redis://server#1", "has no '#'"),
+        ("redis-sentinel:a/m", "two slashes"),
+        ("redis-sentinel://a", "the name of the primary is missing"),
+        ("redis-sentinel://a/", "the name of the primary is missing"),
+        ("redis-sentinel:///m", "names no host"),
+        ("redis-sentinel://a,/m", "names no host"),
+        ("redis-sentinel://,a/m", "names no host"),
+        ("redis-sentinel://a:0/m", "1 to 65535"),
+        ("redis-sentinel://a b/m", "is no host"),
+        ("redis-sentinel://a/m n", "is no name of a primary"),
+        ("redis-sentinel://a/m,n", "is no name of a primary"),
+        ("redis-sentinel://a/m/x", "is no number of a Redis database"),
+        ("redis-sentinel://a/m/0/1", "is no number of a Redis database"),
+        ("redis-sentinel://a/m?db=1", "takes no '?'"),
+        ("redis-sentinel://a:p/w@b/m", "%2F"),
+        (
+            "redis-sentinel://\(Array(repeating: "a", count: 17).joined(separator: ","))/m",
+            "at most 16 sentinels"
+        ),
         ("redis://us%er@server", "'%' is written %25"),
         ("redis://alice:p%ww@server", "'%' is written %25"),
         ("redis://alice:p%00@server", "'%' is written %25"),
@@ -115,6 +146,8 @@ import Testing
     @Test(arguments: [
         "redis://alice:hunter2@server:99999", "redis://alice:hunter2", "redis://:hunter2@",
         "redis://alice:hunter2@server/x", "redis://a:hunter2/@server", "redis://a:hunter2%@server",
+        "redis-sentinel://a:hunter2@h", "redis-sentinel://a:hunter2@h,/m",
+        "redis-sentinel://a:hunter2,h/m", "redis-sentinel://a:h/hunter2@h/m",
         "unix://a:hunter2@run/x", "redis//a:hunter2@server", "redis:alice:hunter2@server",
     ])
     func `the refusal of a malformed source never shows its password`(text: String) {
@@ -129,13 +162,17 @@ import Testing
 
     @Test(arguments: [
         "redis://server:6379/0", "redis://[::1]:6379/2", "redis://alice@server:6379/0",
+        "redis-sentinel://a@h:1,[::1]:26379/m/0",
         "unix:///run/a%20b.sock", "unix:///run/redis.sock?db=3", "file:/srv/x", "memory:",
     ])
     func `the shown form of a source without password is a source again`(text: String) throws {
         #expect("\(try SourceParser.parse(text))" == text)
     }
 
-    @Test(arguments: ["redis://alice:hunter2@server/1", "unix://:hunter2@/run/redis.sock"])
+    @Test(arguments: [
+        "redis://alice:hunter2@server/1", "redis-sentinel://:hunter2@a,b/m",
+        "unix://:hunter2@/run/redis.sock",
+    ])
     func `no printed form of a source shows the password`(text: String) throws {
         let source = try SourceParser.parse(text)
         var dumped = ""

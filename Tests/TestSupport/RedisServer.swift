@@ -18,6 +18,7 @@ public final class RedisServer: @unchecked Sendable {
     /// The TCP port, when one was asked for.
     public let port: Int?
     private let arguments: [String]
+    private let isSentinel: Bool
     private let running = Locked<pid_t?>(nil)
 
     /// The process id while the server runs.
@@ -29,8 +30,27 @@ public final class RedisServer: @unchecked Sendable {
         directory = try TemporaryDirectory(prefix: "apusfs-redis")
         port = tcp ? try Self.freePort() : nil
         self.arguments = arguments
+        isSentinel = false
         try start()
     }
+
+    /// Starts a Redis Sentinel with these lines of configuration, on a TCP port and a unix socket. Like any
+    /// sentinel it writes what it learns to that file.
+    public init(sentinel lines: [String]) throws {
+        directory = try TemporaryDirectory(prefix: "apusfs-sentinel")
+        port = try Self.freePort()
+        arguments = []
+        isSentinel = true
+        let all = [
+            "port \(port ?? 0)", "unixsocket \(path)", "dir \(directory.path)", "bind 127.0.0.1",
+            "logfile \(directory.path)/redis.log",
+        ]
+        try (all + lines).joined(separator: "\n")
+            .write(toFile: configurationPath, atomically: true, encoding: .utf8)
+        try start()
+    }
+
+    private var configurationPath: String { directory.path + "/sentinel.conf" }
 
     deinit { kill() }
 
@@ -43,6 +63,7 @@ public final class RedisServer: @unchecked Sendable {
 
     /// The words of the command line.
     var words: [String] {
+        if isSentinel { return ["redis-server", configurationPath, "--sentinel"] }
         var words = ["redis-server", "--port", String(port ?? 0), "--unixsocket", path]
         words += ["--dir", directory.path, "--save", "", "--appendonly", "no"]
         words += ["--daemonize", "no", "--logfile", directory.path + "/redis.log"]

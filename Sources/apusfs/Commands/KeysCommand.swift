@@ -12,9 +12,9 @@ struct KeysCommand: ParsableCommand {
             hash.field; lists, sets, sorted sets and streams read as text, one element a
             line. docs/KEYSPACE.md says how every key gets its name.
 
-            SOURCE is a server (redis://, unix://) or a private Redis (file:DIR). Exit
-            statuses, password and the process in the background are those of mount; umount
-            and status work on it, too.
+            SOURCE is a server (redis://, redis-sentinel://, unix://) or a private Redis
+            (file:DIR). Exit statuses, password and the process in the background are those
+            of mount; umount and status work on it, too.
 
             A configuration file holds any of these options, as in:
               write

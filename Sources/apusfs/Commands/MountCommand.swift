@@ -18,12 +18,18 @@ struct MountCommand: ParsableCommand {
 
             The password for a server comes from --password-file, else from the environment
             (APUSFS_REDIS_PASSWORD or REDISCLI_AUTH), else from SOURCE, where 'ps' sees it
-            for the instant until apusfs hides it.
+            for the instant until apusfs hides it. Sentinels get a password only if they
+            ask: APUSFS_SENTINEL_PASSWORD, else that of the server.
+
+            By redis-sentinel:// the primary is asked for at each connection, so that the
+            mount goes on after a failover; with --fsync-replicas 1 and one replica it
+            loses nothing then that was synced.
 
             Examples:
               apusfs mount /mnt/x
               apusfs mount file:/srv/x /mnt/x --cache-size 1GiB
               apusfs mount redis://server:6379/1 /mnt/x --volume photos --allow-other
+              apusfs mount redis-sentinel://a,b,c/mymaster /mnt/x --fsync-replicas 1
               apusfs mount memory: /mnt/x -f --debug
             """)
 

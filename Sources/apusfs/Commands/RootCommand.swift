@@ -15,6 +15,7 @@ struct RootCommand: ParsableCommand {
         discussion: """
             SOURCE is where the volume is stored:
               redis://[user[:password]@]host[:port][/db]   a Redis server
+              redis-sentinel://host[:port],.../name[/db]   the primary that sentinels name
               unix:///path/to/redis.sock[?db=N]            one on a unix socket
               file:DIR                                     a private Redis, its data in DIR
               memory:                                      the process, until it ends

@@ -74,7 +74,9 @@ final class MountProcess: Sendable {
             StoreAccess.Options(
                 connections: settings.connections, ioTimeout: settings.ioTimeout,
                 mayCreate: settings.keys == nil && !settings.isReadOnly, isSupervised: true,
-                isGuest: settings.keys != nil, replicas: settings.fsyncReplicas),
+                isGuest: settings.keys != nil,
+                isReadOnly: settings.keys.map { !$0.isWritable } ?? settings.isReadOnly,
+                replicas: settings.fsyncReplicas),
             metrics: metrics, logger: logger
         ) { (line) throws(CommandFailure) in
             try checkEnding()

@@ -111,7 +111,7 @@ enum Mounting {
 
 extension MountPlan {
     /// What must not be seen in a log.
-    var secrets: [Secret] { source.password.map { [$0] } ?? [] }
+    var secrets: [Secret] { [source.password, source.sentinelPassword].compactMap(\.self) }
 
     /// The file that takes the log of a mount in the background where nothing else does.
     func logPath() throws(CommandFailure) -> String {

@@ -2,9 +2,11 @@ import Glibc
 import Primitives
 
 /// Finds the password for a source, in this order: the password file, `APUSFS_REDIS_PASSWORD`,
-/// `REDISCLI_AUTH`, the source itself.
+/// `REDISCLI_AUTH`, the source itself. Sentinels that want a password of their own get that of
+/// `APUSFS_SENTINEL_PASSWORD`.
 enum PasswordSource {
     static let environmentNames = ["APUSFS_REDIS_PASSWORD", "REDISCLI_AUTH"]
+    static let sentinelEnvironmentName = "APUSFS_SENTINEL_PASSWORD"
 
     /// Redis compares passwords of at most 512 bytes (`CONFIG_AUTHPASS_MAX_LEN`).
     static let maximumFileBytes = 4_096
@@ -20,6 +22,11 @@ enum PasswordSource {
             let name = environmentNames.first(where: { environment[$0]?.isEmpty == false })
         {
             complete.password = environment[name].map(Secret.init)
+        }
+        if case .sentinels = source.place, let text = environment[sentinelEnvironmentName],
+            !text.isEmpty
+        {
+            complete.sentinelPassword = Secret(text)
         }
         if let user = source.user, complete.password == nil {
             throw CommandFailure(

@@ -1,21 +1,30 @@
 /// Where a volume is stored, as the command line names it.
 ///
 /// - `redis://[user[:password]@]host[:port][/db]`
+/// - `redis-sentinel://[user[:password]@]host[:port][,host[:port]...]/name[/db]`: the primary of that name
 /// - `unix://[user[:password]@]/path.sock[?db=N]`
 /// - `file:DIR`: a private redis-server that ApusFS starts and stops, with its data in DIR
 /// - `memory:`: in the process that mounts it, gone when it ends
 struct Source: Equatable, Sendable, Codable {
     enum Place: Equatable, Sendable, Codable {
         case tcp(host: String, port: UInt16)
+        case sentinels([Host], primary: String)
         case unixSocket(path: String)
         case embedded(directory: String)
         case memory
+    }
+
+    struct Host: Equatable, Sendable, Codable {
+        var name: String
+        var port: UInt16
     }
 
     var place: Place
     /// A user of the Redis access control list; nil for the default user.
     var user: String?
     var password: Secret?
+    /// For sentinels that want a password of their own.
+    var sentinelPassword: Secret?
     /// The number of the Redis database.
     var database: Int
 
@@ -27,12 +36,13 @@ struct Source: Equatable, Sendable, Codable {
     }
 
     static let standardPort: UInt16 = 6_379
+    static let standardSentinelPort: UInt16 = 26_379
 
     /// A volume that is not there yet is made at the first mount: nobody else could be using it.
     var isPrivate: Bool {
         switch place {
         case .embedded, .memory: true
-        case .tcp, .unixSocket: false
+        case .tcp, .sentinels, .unixSocket: false
         }
     }
 }
@@ -43,8 +53,10 @@ extension Source: CustomStringConvertible {
     var description: String {
         switch place {
         case .tcp(let host, let port):
-            let shownHost = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
-            return "redis://\(credentials)\(shownHost):\(port)/\(database)"
+            return "redis://\(credentials)\(Host(name: host, port: port))/\(database)"
+        case .sentinels(let hosts, let primary):
+            let shown = hosts.map { "\($0)" }.joined(separator: ",")
+            return "redis-sentinel://\(credentials)\(shown)/\(primary)/\(database)"
         case .unixSocket(let path):
             let query = database == 0 ? "" : "?db=\(database)"
             return "unix://\(credentials)\(PercentCoding.encode(path, keeping: "/"))\(query)"
@@ -57,5 +69,12 @@ extension Source: CustomStringConvertible {
         guard user != nil || password != nil else { return "" }
         let name = PercentCoding.encode(user ?? "", keeping: "")
         return password == nil ? "\(name)@" : "\(name):\(Secret.mask)@"
+    }
+}
+
+extension Source.Host: CustomStringConvertible {
+    /// `host:port`, an IPv6 address in brackets.
+    var description: String {
+        (name.utf8.contains(UInt8(ascii: ":")) ? "[\(name)]" : name) + ":\(port)"
     }
 }

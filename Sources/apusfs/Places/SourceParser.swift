@@ -2,8 +2,12 @@
 /// which part is wrong. The line never holds the password, not even of a source that is malformed.
 enum SourceParser {
     static let forms = """
-        redis://[user[:password]@]host[:port][/db], unix:///path.sock[?db=N], file:DIR, memory:
+        redis://[user[:password]@]host[:port][/db], redis-sentinel://host[:port],.../name[/db], \
+        unix:///path.sock[?db=N], file:DIR, memory:
         """
+
+    /// As many as `SentinelGroup.maximumSentinels`.
+    static let maximumSentinels = 16
 
     /// Redis refuses to be configured for more databases than fit an `int`; a number of at most six
     /// digits keeps arithmetic and messages short.
@@ -24,6 +28,7 @@ enum SourceParser {
         let rest = text[text.index(after: colon)...]
         switch text[..<colon] {
         case "redis": return try redis(rest)
+        case "redis-sentinel": return try sentinels(rest)
         case "unix": return try unixSocket(rest)
         case "file": return try embedded(rest)
         case "memory":
@@ -37,7 +42,9 @@ enum SourceParser {
 
     /// Does `text` look like a source rather than like a directory?
     static func looksLikeSource(_ text: String) -> Bool {
-        ["redis:", "rediss:", "unix:", "file:", "memory:"].contains { text.hasPrefix($0) }
+        ["redis:", "rediss:", "redis-sentinel:", "unix:", "file:", "memory:"].contains {
+            text.hasPrefix($0)
+        }
     }
 
     // MARK: One form each
@@ -46,11 +53,37 @@ enum SourceParser {
         let (credentials, address, query) = try split(text, scheme: "redis")
         guard query == nil else { throw refusal("a redis:// source takes no '?'") }
         let hostEnd = address.firstIndex(of: "/") ?? address.endIndex
-        let (host, port) = try hostAndPort(address[..<hostEnd])
+        let (host, port) = try hostAndPort(address[..<hostEnd], Source.standardPort)
         let path = address[hostEnd...].dropFirst()
         return Source(
             .tcp(host: host, port: port), user: credentials.user, password: credentials.password,
             database: path.isEmpty ? 0 : try database(path))
+    }
+
+    private static func sentinels(_ text: Substring) throws(CommandFailure) -> Source {
+        let (credentials, address, query) = try split(text, scheme: "redis-sentinel")
+        guard query == nil else { throw refusal("a redis-sentinel:// source takes no '?'") }
+        let parts = address.split(separator: "/", omittingEmptySubsequences: false)
+        let words = parts[0].split(separator: ",", omittingEmptySubsequences: false)
+        guard words.count <= maximumSentinels else {
+            throw refusal("a source names at most \(maximumSentinels) sentinels")
+        }
+        let hosts = try words.map { word throws(CommandFailure) in
+            let (host, port) = try hostAndPort(word, Source.standardSentinelPort)
+            return Source.Host(name: host, port: port)
+        }
+        guard parts.count > 1, !parts[1].isEmpty else {
+            throw refusal("the name of the primary is missing: redis-sentinel://host/name")
+        }
+        // What `sentinel monitor` takes.
+        guard parts[1].utf8.allSatisfy(isHostByte) else {
+            throw refusal("'\(parts[1])' is no name of a primary: A-Z a-z 0-9 . - _")
+        }
+        let number = parts.dropFirst(2).joined(separator: "/")
+        return Source(
+            .sentinels(hosts, primary: String(parts[1])), user: credentials.user,
+            password: credentials.password, database: number.isEmpty ? 0 : try database(number[...])
+        )
     }
 
     private static func unixSocket(_ text: Substring) throws(CommandFailure) -> Source {
@@ -107,7 +140,7 @@ enum SourceParser {
         if let at = rest[..<authorityEnd].lastIndex(of: "@") {
             credentials = try userAndPassword(rest[..<at])
             rest = rest[rest.index(after: at)...]
-        } else if rest.contains("@"), scheme == "redis" {
+        } else if rest.contains("@"), scheme != "unix" {
             throw refusal("a '/' or '?' in a user or password is written %2F or %3F")
         }
         guard !rest.contains("#") else { throw refusal("a source has no '#'; write it %23") }
@@ -133,7 +166,7 @@ enum SourceParser {
     }
 
     private static func hostAndPort(
-        _ text: Substring
+        _ text: Substring, _ standardPort: UInt16
     ) throws(CommandFailure) -> (host: String, port: UInt16) {
         var rest = text
         let host: Substring
@@ -155,7 +188,7 @@ enum SourceParser {
             guard !host.isEmpty else { throw refusal("the source names no host") }
             guard host.utf8.allSatisfy(isHostByte) else { throw refusal("'\(host)' is no host") }
         }
-        if rest.isEmpty { return (String(host), Source.standardPort) }
+        if rest.isEmpty { return (String(host), standardPort) }
         guard rest.hasPrefix(":") else { throw refusal("only ':port' may follow the host") }
         let digits = rest.dropFirst()
         guard digits.allSatisfy(\.isASCIIDigit), let port = UInt16(digits), port > 0 else {

@@ -6,6 +6,7 @@ enum Environment {
 
     /// What programs that this one starts get to see: everything but passwords.
     static var withoutSecrets: [String: String] {
-        all.filter { !PasswordSource.environmentNames.contains($0.key) }
+        let secrets = PasswordSource.environmentNames + [PasswordSource.sentinelEnvironmentName]
+        return all.filter { !secrets.contains($0.key) }
     }
 }

@@ -27,7 +27,7 @@ enum OpenVolume {
                 switch access.source.place {
                 case .memory: true
                 case .embedded: !settings.isReadOnly
-                case .tcp, .unixSocket: false
+                case .tcp, .sentinels, .unixSocket: false
                 }
             guard error == .notFormatted(name), isMade else {
                 throw StoreFailure.describe(error, access.source)

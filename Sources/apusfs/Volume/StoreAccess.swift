@@ -25,6 +25,8 @@ final class StoreAccess: Sendable {
         var isSupervised = false
         /// For the keys of others: nothing is loaded into the server, and looking is no use of a key.
         var isGuest = false
+        /// Nothing is going to be changed, so that a replica serves as well as its primary.
+        var isReadOnly = false
         /// Replicas that must have what was stored.
         var replicas = 0
     }
@@ -34,28 +36,38 @@ final class StoreAccess: Sendable {
         _ source: Source, _ options: Options, metrics: Metrics, logger: Logger,
         progress: (String) throws(CommandFailure) -> Void = { _ in }
     ) throws(CommandFailure) -> StoreAccess {
-        let address: RedisEndpoint.Address
+        let place: RedisEndpoint.Place
         var server: EmbeddedServer?
         switch source.place {
         case .memory:
             return StoreAccess(source: source, store: MemoryStore(metrics: metrics), server: nil)
-        case .tcp(let host, let port): address = .tcp(host: host, port: Int(port))
-        case .unixSocket(let path): address = .unix(path: path)
+        case .tcp(let host, let port): place = .server(.tcp(host: host, port: Int(port)))
+        case .sentinels(let hosts, let primary):
+            let sentinels = hosts.map {
+                RedisEndpoint.Address.tcp(host: $0.name, port: Int($0.port))
+            }
+            guard let group = SentinelGroup(sentinels, primary: primary) else {
+                throw CommandFailure("\(source): names too many sentinels", status: .usage)
+            }
+            place = .sentinels(group)
+        case .unixSocket(let path): place = .server(.unix(path: path))
         case .embedded(let directory):
             let acquired = try EmbeddedServer.acquire(
                 directory: directory, mayCreate: options.mayCreate, logger: logger,
                 progress: progress)
-            address = .unix(path: acquired.socketPath)
+            place = .server(.unix(path: acquired.socketPath))
             server = acquired
         }
-        let endpoint = RedisEndpoint(
-            address, user: source.user, password: source.password?.reveal(),
+        var endpoint = RedisEndpoint(
+            place, user: source.user, password: source.password?.reveal(),
             database: source.database)
+        endpoint.sentinelPassword = source.sentinelPassword?.reveal()
         var redisOptions = RedisOptions(
             connections: options.connections,
             ioTimeoutMilliseconds: options.ioTimeout.milliseconds)
         redisOptions.loadsScripts = !options.isGuest
         redisOptions.replicas = options.replicas
+        redisOptions.acceptsReplica = options.isReadOnly
         redisOptions.touchesKeys = !options.isGuest
         do throws(StoreError) {
             let store = try RedisStore(
