@@ -112,7 +112,7 @@ enum HiredisLink {
         if selects {
             try append(context, [Bytes("SELECT".utf8), Bytes(String(endpoint.database).utf8)])
         }
-        try append(context, [Bytes("INFO".utf8), Bytes("server".utf8)])
+        try append(context, ["INFO", "server", "persistence"].map { Bytes($0.utf8) })
         let scripts = options.loadsScripts ? Script.all + moreScripts : []
         for script in scripts {
             try append(context, [Bytes("SCRIPT".utf8), Bytes("LOAD".utf8), script.text])
@@ -131,13 +131,14 @@ enum HiredisLink {
         }
         // An older server does not know this one.
         if !options.touchesKeys { _ = try reply(context) }
-        let run: Bytes? =
-            if case .bulk(let text) = information {
-                RedisInformation(text)["run_id"].map { Bytes($0.utf8) }
-            } else {
-                // A user who may not use INFO: connections that were lost cannot be told apart.
-                nil
-            }
+        var run: Bytes?
+        // A user who may not use INFO: connections that were lost cannot be told apart.
+        if case .bulk(let text) = information {
+            let facts = RedisInformation(text)
+            // Without scripts nothing of the greeting was refused for it.
+            if facts["loading"] == "1" { throw .notYet("the server is loading its data") }
+            run = facts["run_id"].map { Bytes($0.utf8) }
+        }
         return (
             greeting,
             run.flatMap { run in client.map { RedisIdentity(run: run, client: $0) } }

@@ -251,6 +251,27 @@ import Testing
         #expect(try !writer.status().isReadOnly)
     }
 
+    @Test func `a connection of one's own waits for a server that loads its data`() throws {
+        let server = try RedisServer(arguments: [
+            // A tenth of a second for each key, between which the server answers.
+            "--key-load-delay", "100000", "--loading-process-events-interval-bytes", "1024",
+            "--rdbcompression", "no",
+        ])
+        try server.cli("DEBUG", "POPULATE", "12", "k", "4000")
+        try server.cli("SAVE")
+        var options = RedisOptions(ioTimeoutMilliseconds: 20_000)
+        options.loadsScripts = false
+        let store = try RedisStore(
+            endpoint: RedisEndpoint(.unix(path: server.path)), options: options,
+            metrics: Metrics(), logger: quiet)
+        defer { store.close() }
+        server.kill()
+        try server.start()
+        #expect(try server.cli("INFO", "persistence").contains("loading:1"))
+        let session = try store.makeSession()
+        #expect(try session.perform([RedisCommand("EXISTS", bytes("k:11"))]) == [.integer(1)])
+    }
+
     @Test func `a subscription survives a server that refuses PING`() throws {
         let server = try RedisServer()
         let store = try connect(server.path)

@@ -94,7 +94,7 @@ extension MountTests {
             try volume.mount()
             try server.cli(
                 "CONFIG", "SET", "maxmemory", "\(try server.information("used_memory") + 100_000)")
-            let bytes = Bytes.pattern(64 << 20, seed: 1)
+            let bytes = Bytes.pattern(32 << 20, seed: 1)
             let file = try Descriptor(volume.path + "/file", O_RDWR | O_CREAT)
             #expect(throws: Errno.noSpace) { try file.writeAll(bytes) }
             try server.cli("CONFIG", "SET", "maxmemory", "0")
