@@ -88,6 +88,8 @@ enum Leaving {
         Console.error(
             "\(record.mountPoint): the process behind it (\(record.process)) had died; what it had "
                 + "not stored is lost" + (record.logFile.map { "; see \($0)" } ?? ""))
+        // The store of another user is not ours to start and stop.
+        guard (userID ?? geteuid()) == geteuid() else { return }
         let source = try SourceParser.parse(record.source)
         guard case .embedded(let directory) = source.place else { return }
         let server = try EmbeddedServer.acquire(

@@ -31,27 +31,36 @@ struct MountRecord: Equatable, Sendable, Codable {
     /// The record of a mount, whether or not its process lives. Root sees those of all users who have
     /// something mounted, and without `userID` its own.
     static func find(mountPoint: String, userID: uid_t?) throws(CommandFailure) -> MountRecord? {
-        let path = path(of: mountPoint, userID: userID ?? geteuid())
-        guard let bytes = Directories.contents(of: path, limit: limitBytes), !bytes.isEmpty else {
-            return nil
-        }
+        let owner = userID ?? geteuid()
+        let path = path(of: mountPoint, userID: owner)
+        guard RuntimeDirectory.isPrivate(RuntimeDirectory.location(userID: owner), of: owner),
+            let bytes = Directories.contents(of: path, limit: limitBytes), !bytes.isEmpty
+        else { return nil }
         let record = try JSON.value(MountRecord.self, from: bytes)
         return record.mountPoint == mountPoint ? record : nil
     }
 
-    /// The process that serves the mount, if it lives.
+    /// The process that serves the mount, if it lives. What root does to it (`umount --force`) must not hit
+    /// another one that the user has written there: it has to be the user's own.
     func serving(userID: uid_t?) -> ProcessHandle? {
-        let path = "\(Self.path(of: mountPoint, userID: userID ?? geteuid())).lock"
+        let owner = userID ?? geteuid()
+        let path = "\(Self.path(of: mountPoint, userID: owner)).lock"
         guard let lock = FileLock(existing: path) else { return nil }
         // The handle first: if the lock is held after that, it is of this process and not of one that
         // was given its number later.
-        guard let handle = ProcessHandle(id: process), !lock.attempt(.shared) else { return nil }
+        guard let handle = ProcessHandle(id: process), handle.userID == owner,
+            !lock.attempt(.shared)
+        else { return nil }
         return handle
     }
 
     /// Removes what a process that has died left, unless another one serves the same mount by now.
     static func remove(mountPoint: String, userID: uid_t?) {
-        let path = path(of: mountPoint, userID: userID ?? geteuid())
+        let owner = userID ?? geteuid()
+        guard RuntimeDirectory.isPrivate(RuntimeDirectory.location(userID: owner), of: owner) else {
+            return
+        }
+        let path = path(of: mountPoint, userID: owner)
         if let lock = FileLock(existing: "\(path).lock") {
             guard lock.attempt(.exclusive) else { return }
             unlink("\(path).lock")

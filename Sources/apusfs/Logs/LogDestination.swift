@@ -64,11 +64,7 @@ final class LogDestination: Sendable {
 
     private static func open(_ place: Place) throws(CommandFailure) -> OwnedDescriptor? {
         guard case .file(let path) = place else { return nil }
-        do throws(Errno) {
-            return try OwnedDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT)
-        } catch {
-            throw CommandFailure(path, "cannot open the log file", errno: error.rawValue)
-        }
+        return try TrustedFile.open(path, O_WRONLY | O_APPEND | O_CREAT, called: "log file")
     }
 }
 

@@ -1,3 +1,6 @@
+import Glibc
+import Primitives
+
 /// A file of options, one a line: `name = value`, or a name alone for a switch. Empty lines and lines that
 /// begin with `#` say nothing.
 enum ConfigurationFile {
@@ -10,8 +13,12 @@ enum ConfigurationFile {
     }
 
     static func read(_ path: String) throws(CommandFailure) -> [Line] {
-        guard let bytes = Directories.contents(of: path, limit: limitBytes) else {
-            throw CommandFailure("\(path): the configuration file cannot be read")
+        let file = try TrustedFile.open(path, O_RDONLY, called: "configuration file")
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = try file.readAll(limit: limitBytes)
+        } catch {
+            throw CommandFailure(path, "cannot read the configuration file", errno: error.rawValue)
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CommandFailure("\(path): the configuration file is not UTF-8 text")

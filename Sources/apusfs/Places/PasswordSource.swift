@@ -11,13 +11,15 @@ enum PasswordSource {
     /// Redis compares passwords of at most 512 bytes (`CONFIG_AUTHPASS_MAX_LEN`).
     static let maximumFileBytes = 4_096
 
-    /// `source` with the password that is to be used. A source without a server needs none.
+    /// `source` with the password that is to be used. A source without a server needs none. `owner`: who named
+    /// the password file, where that is not the caller.
     static func complete(
-        _ source: Source, passwordFile: String?, environment: [String: String]
+        _ source: Source, passwordFile: String?, owner: uid_t? = nil,
+        environment: [String: String]
     ) throws(CommandFailure) -> Source {
         var complete = source
         if let passwordFile {
-            complete.password = try read(passwordFile)
+            complete.password = try read(passwordFile, owner: owner)
         } else if !source.isPrivate,
             let name = environmentNames.first(where: { environment[$0]?.isEmpty == false })
         {
@@ -37,8 +39,10 @@ enum PasswordSource {
         return complete
     }
 
-    /// The first line of the file, which nobody but its owner may read.
-    static func read(_ path: String) throws(CommandFailure) -> Secret {
+    /// The first line of the file, which nobody but its owner may read: the caller, or root, who may have written
+    /// it for the caller. A file that another user has named has to be that user's: or root would send what
+    /// only root may read to the server that the user has named as well.
+    static func read(_ path: String, owner: uid_t? = nil) throws(CommandFailure) -> Secret {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw CommandFailure(path, "cannot read the password file", errno: errno)
@@ -55,7 +59,8 @@ enum PasswordSource {
             throw CommandFailure(
                 "\(path): others may read the password file; run: chmod 600 \(path)")
         }
-        guard information.st_uid == geteuid() || information.st_uid == 0 else {
+        let owners: [uid_t] = if let owner { [owner] } else { [geteuid(), 0] }
+        guard owners.contains(information.st_uid) else {
             throw CommandFailure("\(path): the password file belongs to somebody else")
         }
         var bytes = [UInt8](repeating: 0, count: maximumFileBytes + 1)

@@ -19,6 +19,17 @@ final class ProcessHandle: Sendable {
     /// Readable once the process has ended.
     var raw: Int32 { descriptor.raw }
 
+    /// The effective user, from /proc/PID/status: the owner of /proc/PID is root for a process of which no
+    /// core may be dumped.
+    var userID: uid_t? {
+        let status = Directories.contents(of: "/proc/\(id)/status", limit: 65_536) ?? []
+        let lines = String(decoding: status, as: UTF8.self).split(separator: "\n")
+        guard let line = lines.first(where: { $0.hasPrefix("Uid:") }) else { return nil }
+        // `Uid: real effective saved filesystem`
+        let numbers = line.split { $0 == "\t" || $0 == " " }.compactMap { uid_t($0) }
+        return numbers.count == 4 ? numbers[1] : nil
+    }
+
     /// Waits for the end of the process; false once the deadline has passed.
     func awaitEnd(until deadline: Deadline) -> Bool {
         !OwnedDescriptor.awaitReadable([descriptor.raw], until: deadline).isEmpty

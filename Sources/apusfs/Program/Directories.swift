@@ -57,7 +57,7 @@ enum Directories {
     /// The beginning of a small file; nil if it cannot be read.
     static func contents(of path: String, limit: Int) -> [UInt8]? {
         do throws(Errno) {
-            return try OwnedDescriptor.open(path, O_RDONLY).readAll(limit: limit)
+            return try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK).readAll(limit: limit)
         } catch {
             return nil
         }

@@ -21,7 +21,7 @@ final class FileLock: Sendable {
     /// For looking whether somebody holds the lock; nil when there is no such file.
     init?(existing path: String) {
         do throws(Errno) {
-            descriptor = try .open(path, O_RDONLY)
+            descriptor = try .open(path, O_RDONLY | O_NONBLOCK)
         } catch {
             return nil
         }

@@ -17,13 +17,17 @@ enum RuntimeDirectory {
         if mkdir(path, 0o700) != 0 && errno != EEXIST {
             throw CommandFailure(path, "cannot make the directory", errno: errno)
         }
-        var information = stat()
-        guard lstat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR,
-            information.st_uid == geteuid(), information.st_mode & 0o077 == 0
-        else {
+        guard isPrivate(path, of: geteuid()) else {
             throw CommandFailure(
                 "\(path): has to be a directory of yours with mode 0700; remove what is there")
         }
         return path
+    }
+
+    /// Whether nobody but that user can have put anything there.
+    static func isPrivate(_ path: String, of userID: uid_t) -> Bool {
+        var information = stat()
+        return lstat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
+            && information.st_uid == userID && information.st_mode & 0o077 == 0
     }
 }

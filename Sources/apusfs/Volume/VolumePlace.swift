@@ -50,7 +50,9 @@ struct VolumePlace {
         }
         let source = try PasswordSource.complete(
             try SourceParser.parse(record.source),
-            passwordFile: passwordFile ?? record.passwordFile, environment: Environment.all)
+            passwordFile: passwordFile ?? record.passwordFile,
+            owner: passwordFile == nil && entry.userID != geteuid() ? entry.userID : nil,
+            environment: Environment.all)
         return VolumePlace(source: source, volume: record.volume, record: record)
     }
 
