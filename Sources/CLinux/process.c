@@ -6,7 +6,10 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <linux/capability.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <syslog.h>
@@ -86,6 +89,28 @@ int apusfs_spawn(const char *path, char *const arguments[], char *const environm
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error == 0 ? process : -error;
+}
+
+int apusfs_forbid_core_dumps(void) {
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0) return errno;
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno;
+}
+
+int apusfs_keep_capabilities(uint64_t kept) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    /* Needs CAP_SETPCAP, which some containers lack: then what they have left is the bound. EINVAL is the end. */
+    for (unsigned long number = 0; number < 64; number++)
+        if (!(kept >> number & 1) && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0 && errno == EINVAL) break;
+    if (syscall(SYS_capget, &header, sets) != 0) return errno;
+    for (int half = 0; half < 2; half++) {
+        uint32_t part = (uint32_t)(kept >> 32 * half);
+        sets[half].effective &= part;
+        sets[half].permitted &= part;
+        sets[half].inheritable &= part;
+    }
+    return syscall(SYS_capset, &header, sets) == 0 ? 0 : errno;
 }
 
 void apusfs_system_log(int priority, const char *message) {

@@ -33,5 +33,17 @@ void apusfs_close_descriptors(int first);
 int apusfs_spawn(const char *path, char *const arguments[], char *const environment[],
                  const int *kept, int kept_count, bool own_session);
 
+/*
+ * No memory of this process gets into a core file (RLIMIT_CORE) or to a program that collects them, and none of
+ * the same user may read it (PR_SET_DUMPABLE). Programs that it starts have the limit, too.
+ */
+int apusfs_forbid_core_dumps(void);
+
+/*
+ * Capabilities with a 1 at their number stay as they are; all others are taken from the calling thread, from
+ * threads that it starts later, and from the bound of programs that they start (capabilities(7)).
+ */
+int apusfs_keep_capabilities(uint64_t kept);
+
 /* One message to the system's log (syslog(3)), as program `apusfs`, facility daemon. */
 void apusfs_system_log(int priority, const char *message);

@@ -47,6 +47,7 @@ enum BackgroundMount {
     private static func spawn(
         _ plan: MountPlan
     ) throws(CommandFailure) -> (ProcessHandle, OwnedDescriptor) {
+        try Confinement.giveUpCapabilities()
         do throws(Errno) {
             let nothing = try OwnedDescriptor.open("/dev/null", O_RDWR)
             let input = try OwnedDescriptor.pipe()

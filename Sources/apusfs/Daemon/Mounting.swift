@@ -49,6 +49,7 @@ enum Mounting {
     private static func serveInForeground(_ plan: MountPlan) throws(CommandFailure) {
         Signals.block(MountProcess.signals)
         Signals.ignoreBrokenPipes()
+        try Confinement.begin()
         let place = plan.settings.logFile.map { LogDestination.Place.file($0) } ?? .standardError
         let destination = try LogDestination(place, secrets: plan.secrets)
         let process = MountProcess(plan, reporter: MountReporter(pipe: nil), log: destination)
@@ -69,6 +70,7 @@ enum Mounting {
         for descriptor in [input, output] { _ = fcntl(descriptor.raw, F_SETFD, FD_CLOEXEC) }
         let reporter = MountReporter(pipe: output)
         do throws(CommandFailure) {
+            try Confinement.begin()
             let plan = try receivePlan(from: input)
             chdir("/")
             let process = MountProcess(

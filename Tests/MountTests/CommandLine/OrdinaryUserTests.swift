@@ -25,11 +25,13 @@ extension MountTests {
         ) throws {
             let run = try inNamespace(
                 """
-                nobody "$1" mount \(source) mnt
+                nobody "$1" mount \(source) mnt --pid-file data/pid
                 nobody sh -c 'echo text > mnt/file; mkdir mnt/sub; mv mnt/file mnt/sub'
                 nobody ls -ln mnt/sub/file
                 nobody dd if=/dev/zero of=mnt/large bs=1M count=3 conv=fsync status=none
                 nobody "$1" status mnt > status
+                # That of a process whose memory its own user may not read either (PR_SET_DUMPABLE).
+                [ "$(stat -c %u "/proc/$(cat data/pid)/mem")" = 0 ]
                 refused ls mnt
                 nobody fusermount3 -u mnt
                 [ -z "$(ls mnt)" ]
