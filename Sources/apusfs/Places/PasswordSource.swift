@@ -39,9 +39,9 @@ enum PasswordSource {
         return complete
     }
 
-    /// The first line of the file, which nobody but its owner may read: the caller, or root, who may have written
-    /// it for the caller. A file that another user has named has to be that user's: or root would send what
-    /// only root may read to the server that the user has named as well.
+    /// The first line of the file, which nobody but its owner may read: the caller, or root, who may have
+    /// written it for the caller. A file that another user has named has to be that user's: or root would
+    /// send what only root may read to the server that the user has named as well.
     static func read(_ path: String, owner: uid_t? = nil) throws(CommandFailure) -> Secret {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
