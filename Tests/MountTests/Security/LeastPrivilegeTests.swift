@@ -104,6 +104,29 @@ extension MountTests {
             try rules.expectNothingRefused(but: AccessRules.dispensable)
         }
 
+        @Test func `sentinels that want a password tell this user where the primary is`() throws {
+            let deployment = try SentinelDeployment()
+            let sentinel = deployment.sentinels[0]
+            let atSentinel = try AccessRules("sentinel", on: sentinel)
+            try sentinel.cli("ACL", "SETUSER", "default", "resetpass", ">of-the-administrator")
+            let rules = try AccessRules("volume", on: deployment.primary)
+            let port = try #require(sentinel.port)
+            let source =
+                "redis-sentinel://\(AccessRules.credentials)@127.0.0.1:\(port)/"
+                + SentinelDeployment.name
+            try Program.run(["format", source, "--volume", Mount.volume]).checked()
+            let mount = try Mount(
+                of: deployment.primary, through: source, flags: [], limitSeconds: 240)
+            defer { mount.cleanUp() }
+            try SystemCall.writeFile(mount.path + "/file", Bytes.text(300_000, seed: 1))
+            try mount.unmount()
+            try rules.expectNothingRefused(but: AccessRules.dispensable)
+            for words in [
+                ["SENTINEL", "FAILOVER", SentinelDeployment.name], ["SENTINEL", "MASTERS"],
+                ["SENTINEL", "REMOVE", SentinelDeployment.name], ["SHUTDOWN"], ["ACL", "LIST"],
+            ] { #expect(try atSentinel.refuses(words), "\(words)") }
+        }
+
         @Test func `a mount that only reads needs no right to change anything`() throws {
             let server = try RedisServer(arguments: ["--appendonly", "yes"])
             try Program.run(["format", server.source, "--volume", Mount.volume]).checked()
