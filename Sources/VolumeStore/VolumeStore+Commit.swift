@@ -25,10 +25,11 @@ extension VolumeStore {
         _ conditions: [Condition], _ mutations: [Mutation]
     ) throws(StoreError) -> CommitOutcome {
         guard !isReadOnly else { throw .readOnly }
+        let before = greatestChange
         let outcome = try slots.withID(session: membership.key(schema)) { id throws(StoreError) in
             try store.commit(Batch(id: id, conditions: conditions, mutations: mutations))
         }
-        noteHistory(outcome, mutations)
+        noteHistory(outcome, mutations, askedAt: before)
         return outcome
     }
 

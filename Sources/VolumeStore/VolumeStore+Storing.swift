@@ -145,11 +145,14 @@ extension VolumeStore {
     ) throws(Errno) -> StoreOutcome {
         try translated { () throws(StoreError) in
             try slots.withID(session: membership.key(schema)) { id throws(StoreError) in
+                let before = greatestChange
                 let outcome = try store.store(
                     writes,
                     then: Batch(
                         id: id, conditions: batch.conditions, mutations: batch.mutations))
-                if let answer = outcome.batch { noteHistory(answer, batch.mutations) }
+                if let answer = outcome.batch {
+                    noteHistory(answer, batch.mutations, askedAt: before)
+                }
                 guard outcome.writes.count == writes.count else {
                     throw .protocolViolation("a store that does not answer each write")
                 }
