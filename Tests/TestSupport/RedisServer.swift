@@ -136,6 +136,33 @@ public final class RedisServer: @unchecked Sendable {
         return text.hasSuffix("\n") ? String(text.dropLast()) : text
     }
 
+    /// What the server answers to commands that need no quotes, in its protocol. No process is started for it:
+    /// that takes as long as a mount without its server on which this process has files open.
+    func answers(_ commands: [String]) throws -> String {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        defer { close(descriptor) }
+        let isConnected = withUnixAddress(path) { connect(descriptor, $0, $1) == 0 }
+        guard isConnected else { throw Errno(rawValue: errno) }
+        let question = Array(commands.map { $0 + "\r\n" }.joined().utf8)
+        guard send(descriptor, question, question.count, Int32(MSG_NOSIGNAL)) == question.count
+        else { throw Errno(rawValue: errno) }
+        // The server closes the connection once it has answered.
+        shutdown(descriptor, Int32(SHUT_WR))
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var all: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw Errno(rawValue: errno) }
+            if count == 0 { return String(decoding: all, as: UTF8.self) }
+            all += buffer[..<count]
+        }
+    }
+
     private func signal(_ number: Int32) {
         running.withLock { pid in if let pid { _ = Glibc.kill(pid, number) } }
     }

@@ -25,16 +25,23 @@ public final class SentinelDeployment {
         let watching =
             [
                 "sentinel monitor \(name) 127.0.0.1 \(first.port ?? 0) \(count / 2 + 1)",
-                "sentinel down-after-milliseconds \(name) 500",
-                "sentinel failover-timeout \(name) 1000",
+                "sentinel down-after-milliseconds \(name) 1500",
+                "sentinel failover-timeout \(name) 6000",
             ] + (password.map { ["requirepass \($0)"] } ?? [])
         sentinels = try (0..<count).map { _ in try RedisServer(sentinel: watching) }
+        // Asks servers for their state twice a second instead of every ten seconds.
+        for sentinel in sentinels {
+            _ = try sentinel.answers([
+                (password.map { "AUTH \($0)\r\n" } ?? "")
+                    + "SENTINEL DEBUG info-period 500 min-link-reconnect-period 100"
+            ])
+        }
         primary = first
         replica = second
         for sentinel in sentinels {
             try Self.wait("a sentinel knows the others") {
-                let words = password.map { ["--no-auth-warning", "-a", $0] } ?? []
-                let text = try sentinel.cli(words: words + ["INFO", "sentinel"])
+                let login = password.map { ["AUTH \($0)"] } ?? []
+                let text = try sentinel.answers(login + ["INFO sentinel"])
                 return text.contains("slaves=1,sentinels=\(count)")
             }
         }
@@ -49,8 +56,15 @@ public final class SentinelDeployment {
     /// Waits until the replica was made the primary, which is what it is from then on.
     public func waitForFailover() throws {
         let chosen = replica
-        try Self.wait("the replica is promoted") {
-            try chosen.cli("INFO", "replication").contains("role:master")
+        let port = "\(chosen.port ?? 0)"
+        try Self.wait("the replica is promoted, and the sentinels say so") {
+            for sentinel in sentinels {
+                let question = "SENTINEL GET-MASTER-ADDR-BY-NAME \(Self.name)"
+                guard try sentinel.answers([question]).contains("\r\n\(port)\r\n") else {
+                    return false
+                }
+            }
+            return try chosen.answers(["INFO replication"]).contains("role:master")
         }
         (primary, replica) = (replica, primary)
     }
@@ -58,8 +72,16 @@ public final class SentinelDeployment {
     /// Has the server that is no primary any more, and was started again, follow the one that is. Sentinels do
     /// that themselves, later.
     public func follow() throws {
-        try replica.cli("REPLICAOF", "127.0.0.1", "\(primary.port ?? 0)")
+        // No sentinel may choose it before it has everything, should the new primary be slow for a moment.
+        let words = [
+            "CONFIG SET replica-priority 0", "REPLICAOF 127.0.0.1 \(primary.port ?? 0)",
+        ]
+        // Not while it loads its data.
+        try Self.wait("the old primary becomes a replica") {
+            try replica.answers(words).hasPrefix("+OK\r\n+OK")
+        }
         try Self.follow(replica, primary)
+        _ = try replica.answers(["CONFIG SET replica-priority 100"])
     }
 
     /// Waits until the sentinels would choose the replica if the primary failed.
@@ -67,19 +89,24 @@ public final class SentinelDeployment {
         let port = "\(primary.port ?? 0)"
         for sentinel in sentinels {
             try Self.wait("the sentinels know the new primary and its replica") {
-                let address = try sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self.name)
-                let replicas = try sentinel.cli("SENTINEL", "REPLICAS", Self.name)
-                    .split(separator: "\n")
-                let flags = zip(replicas, replicas.dropFirst()).filter { $0.0 == "flags" }
-                return address.hasSuffix(port) && flags.contains { $0.1 == "slave" }
+                let text = try sentinel.answers([
+                    "SENTINEL GET-MASTER-ADDR-BY-NAME \(Self.name)",
+                    "SENTINEL REPLICAS \(Self.name)",
+                ])
+                let lines = text.split(whereSeparator: \.isNewline)
+                // A line `$5` for its length stands between the name and the value.
+                let isWell = lines.indices.dropLast(2).contains {
+                    lines[$0] == "flags" && lines[$0 + 2] == "slave"
+                }
+                return lines.dropFirst(4).first.map { $0 == port } ?? false && isWell
             }
         }
     }
 
     private static func follow(_ replica: RedisServer, _ primary: RedisServer) throws {
         try wait("the replica follows") {
-            try replica.cli("INFO", "replication").contains("master_link_status:up")
-                && primary.cli("INFO", "replication").contains("state=online")
+            try replica.answers(["INFO replication"]).contains("master_link_status:up")
+                && primary.answers(["INFO replication"]).contains("state=online")
         }
     }
 

@@ -8,6 +8,8 @@ enum Fault: String, CaseIterable, CustomTestStringConvertible {
     case serverKilledAlways
     /// kill -9 of a server that has its file written to the disk once a second.
     case serverKilledEverySecond
+    /// kill -9 of a primary; Sentinel promotes its replica, and the old one comes back as the replica of that.
+    case sentinelFailover
     case daemonKilled
     case bothKilled
     /// The machine of server and daemon loses power: of the server's file stays what had to be on disk, and
@@ -32,7 +34,7 @@ enum Fault: String, CaseIterable, CustomTestStringConvertible {
         return [
             "--cache-size", "16M", "--flush-interval", "200ms", "--io-timeout", limit,
             "--entry-timeout", "0", "--attr-timeout", "0",
-        ]
+        ] + (self == .sentinelFailover ? ["--fsync-replicas", "1"] : [])
     }
 
     /// It lasts longer than an operation may take.

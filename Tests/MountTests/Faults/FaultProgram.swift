@@ -24,8 +24,11 @@ struct FaultProgram {
         random = SeededRandom(seed: seed)
     }
 
-    /// One operation.
-    mutating func step() -> Result {
+    /// One operation; of those that write and read if no names are to change.
+    mutating func step(keepsNames: Bool = false) -> Result {
+        if keepsNames, pickFile() != nil {
+            return random.next() % 4 == 0 ? readFile() : changeFile()
+        }
         let names = tree.names.count
         switch random.next() % 16 {
         case 0..<4 where names < Self.maximumNames: return makeFile()

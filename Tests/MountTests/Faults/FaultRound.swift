@@ -5,7 +5,9 @@ import TestSupport
 /// A server and a volume on it, on which a fault happens again and again.
 final class FaultBench {
     let fault: Fault
-    let server: RedisServer
+    private let alone: RedisServer?
+    /// Of `sentinelFailover`.
+    private let deployment: SentinelDeployment?
     let volume: FaultVolume
     let proxy: CuttingProxy?
     /// Of `diskFull`: the small filesystem that the server's files are on.
@@ -15,12 +17,30 @@ final class FaultBench {
         self.fault = fault
         let disk = fault == .diskFull ? try SmallDisk(megabytes: 256) : nil
         self.disk = disk
-        var arguments = ["--appendonly", "yes", "--appendfsync", fault.appendfsync]
-        if let disk { arguments += ["--dir", disk.path] }
-        server = try RedisServer(arguments: arguments)
+        let fixed = ["--appendonly", "yes", "--appendfsync", fault.appendfsync]
+        let arguments = fixed + (disk.map { ["--dir", $0.path] } ?? [])
+        if fault == .sentinelFailover {
+            let deployment = try SentinelDeployment(arguments: arguments)
+            self.deployment = deployment
+            alone = nil
+            proxy = nil
+            volume = try FaultVolume(source: deployment.source, flags: fault.flags)
+            let words = ["format", deployment.source, "--volume", FaultVolume.name]
+            try Program.run(words).checked()
+            return
+        }
+        deployment = nil
+        let server = try RedisServer(arguments: arguments)
+        alone = server
         proxy = fault.needsProxy ? try CuttingProxy(to: server.path, tcp: true) : nil
         volume = try FaultVolume(
             on: server, source: proxy?.port.map { "redis://127.0.0.1:\($0)" }, flags: fault.flags)
+    }
+
+    /// The server that has the volume at the moment.
+    private var server: RedisServer {
+        guard let server = deployment?.primary ?? alone else { preconditionFailure("no server") }
+        return server
     }
 
     func cleanUp() { volume.cleanUp() }
@@ -85,6 +105,7 @@ final class FaultBench {
             server.kill()
             pause(milliseconds)
             try next.begin()
+        case .sentinelFailover: try failOver(workers, milliseconds)
         case .daemonKilled: try volume.killDaemon()
         case .bothKilled:
             server.kill()
@@ -113,6 +134,22 @@ final class FaultBench {
         case .diskFull: try fillDisk(workers)
         }
         return nil
+    }
+
+    /// What was answered and is on no replica yet is lost by a failover, and names are: no sync stands behind
+    /// each of them. So only data is written meanwhile, all of which is synced or closed.
+    private func failOver(_ workers: [FaultWorker], _ milliseconds: UInt64) throws {
+        guard let deployment else { preconditionFailure("no sentinels") }
+        for worker in workers { worker.keepNames(true) }
+        defer { for worker in workers { worker.keepNames(false) } }
+        try work(workers, 8)
+        let next = try deployment.primary.prepareStart()
+        pause(milliseconds)
+        deployment.primary.kill()
+        try deployment.waitForFailover()
+        try next.begin()
+        try deployment.follow()
+        try deployment.waitForSentinels()
     }
 
     /// How long a fault lasts is part of the fault.

@@ -17,6 +17,7 @@ final class FaultWorker: Sendable {
         var operations = 0
         var failures: [String] = []
         var isStopping = false
+        var keepsNames = false
         var isGone = false
     }
 
@@ -34,7 +35,7 @@ final class FaultWorker: Sendable {
         let started = WorkerThread(name: "fault worker") { [self] in
             var program = FaultProgram(directory: directory, seed: seed)
             while !state.withLock({ $0.isStopping || $0.isGone }) {
-                let result = program.step()
+                let result = program.step(keepsNames: state.withLock { $0.keepsNames })
                 note(program.tree, result)
             }
             // What could not be synced while the server was away is still in the daemon.
@@ -74,6 +75,9 @@ final class FaultWorker: Sendable {
             return state.isGone ? false : nil
         } ?? false
     }
+
+    /// From the next operation on, no names change and no file is cut; or they do again.
+    func keepNames(_ keepsNames: Bool) { state.withLock { $0.keepsNames = keepsNames } }
 
     /// Ends the thread: syncs what is not yet, unless the daemon is gone.
     func stop() {
