@@ -7,7 +7,7 @@ import Redis
 enum KeyAttribute: String, CaseIterable {
     case type = "user.redis.type"
     case encoding = "user.redis.encoding"
-    /// Seconds until the key expires, with up to three decimals; there only when it does. Writable.
+    /// Seconds until the key expires, with three decimals; there only when it does. Writable.
     case ttl = "user.redis.ttl"
     /// Bytes, as MEMORY USAGE estimates them.
     case memory = "user.redis.memory"
@@ -17,12 +17,10 @@ enum KeyAttribute: String, CaseIterable {
     case key = "user.redis.key"
     case field = "user.redis.field"
 
-    /// `1.5` for 1,500 milliseconds.
+    /// `1.500` for 1,500 milliseconds. Always with three decimals: programs ask for the length first, and what
+    /// is longer than that a moment later is ERANGE.
     static func seconds(fromMilliseconds milliseconds: Int64) -> String {
-        let rest = milliseconds % 1_000
-        guard rest != 0 else { return "\(milliseconds / 1_000)" }
-        var digits = "\(1_000 + rest)".dropFirst()
-        while digits.hasSuffix("0") { digits.removeLast() }
+        let digits = "\(1_000 + milliseconds % 1_000)".dropFirst()
         return "\(milliseconds / 1_000).\(digits)"
     }
 

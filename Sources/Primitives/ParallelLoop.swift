@@ -6,9 +6,11 @@ import Synchronization
 /// are idle, so a loop never waits for another one. The threads are started by the first loop that has
 /// more than one round, and end with the pool.
 public final class ParallelLoop: Sendable {
-    private final class Loop: Sendable {
+    private final class Loop: @unchecked Sendable {
         let count: Int
-        let body: @Sendable (Int) -> Void
+        // SAFETY: set to nil by the caller of `run` once no helper is left, who may hold the loop a little
+        // longer, and must not hold the closure.
+        private var body: (@Sendable (Int) -> Void)?
         private let next = Atomic(0)
         /// Guarded by the pool's monitor.
         let helpers = Atomic(0)
@@ -25,9 +27,11 @@ public final class ParallelLoop: Sendable {
             while true {
                 let round = next.add(1, ordering: .relaxed).oldValue
                 guard round < count else { return }
-                body(round)
+                body?(round)
             }
         }
+
+        func forgetBody() { body = nil }
     }
 
     private enum Step {
@@ -82,6 +86,7 @@ public final class ParallelLoop: Sendable {
             let _: Void? = state.wait { _ in
                 loop.helpers.load(ordering: .relaxed) == 0 ? () : nil
             }
+            loop.forgetBody()
         }
     }
 

@@ -61,10 +61,15 @@ import Testing
 
     @Test(
         arguments: [
-            (1_500, "1.5"), (1_000, "1"), (1, "0.001"), (120, "0.12"), (60_000, "60"),
+            (1_500, "1.500"), (1_000, "1.000"), (1, "0.001"), (120, "0.120"), (60_000, "60.000"),
         ] as [(Int64, String)])
     func `expiries are seconds with decimals`(milliseconds: Int64, text: String) {
         #expect(KeyAttribute.seconds(fromMilliseconds: milliseconds) == text)
+        #expect(KeyAttribute.milliseconds(fromSeconds: text) == milliseconds)
+    }
+
+    @Test(arguments: [("1.5", 1_500), ("60", 60_000), ("0.12", 120)] as [(String, Int64)])
+    func `an expiry can be set with fewer decimals`(text: String, milliseconds: Int64) {
         #expect(KeyAttribute.milliseconds(fromSeconds: text) == milliseconds)
     }
 

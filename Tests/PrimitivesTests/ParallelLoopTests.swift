@@ -34,6 +34,15 @@ import Testing
         #expect(running.withLock { $0 } == 2)
     }
 
+    @Test func `nobody holds the closure of a loop that has ended`() {
+        let loop = ParallelLoop(name: "test", width: 3)
+        let rounds = Locked(0)
+        // A helper that lets go too late ends the process (withoutActuallyEscaping).
+        for _ in 0..<50_000 { loop.run(2) { _ in rounds.withLock { $0 += 1 } } }
+        loop.end()
+        #expect(rounds.withLock { $0 } == 100_000)
+    }
+
     @Test func `behind its end a loop is the caller's alone`() {
         let loop = ParallelLoop(name: "test", width: 3)
         loop.end()
