@@ -89,7 +89,7 @@ extension MountTests {
                         try view.shell(
                             """
                             export TERM=xterm; out=\(view.directory)
-                            script -qec "vim -Nu NONE \
+                            script -qec "$(command -v vim || echo vim.tiny) -Nu NONE \
                                 --cmd 'set swapfile backup backupcopy=\(copies) backupskip=' \
                                 -c '%s/.*/\(file) \(round)/' \
                                 -c 'silent !ls -A > $out/during' -c wq \(file)" \
