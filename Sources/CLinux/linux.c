@@ -29,6 +29,8 @@ void apusfs_name_thread(const char *name) {
 
 void apusfs_advise_huge_pages(void *address, size_t length) { madvise(address, length, MADV_HUGEPAGE); }
 
+void apusfs_release_pages(void *address, size_t length) { madvise(address, length, MADV_DONTNEED); }
+
 int apusfs_limit_socket_waits(int descriptor, int milliseconds) {
     struct timeval limit = {milliseconds / 1000, milliseconds % 1000 * 1000};
     if (setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) return -1;

@@ -87,6 +87,7 @@ extension BlockCache {
 
     /// Ends the threads of the cache and waits for them; dirty data stays. Not called from one of them.
     public func stop() {
+        governor.stop()
         flusher.stop()
         prefetcher.stop()
     }

@@ -106,7 +106,7 @@ extension BlockCache {
         _ data: DataID, in blocks: Range<UInt64>,
         _ body: (inout CacheShard, CacheShard.Entry) -> Void
     ) {
-        if blocks.upperBound - blocks.lowerBound <= UInt64(pool.capacity) {
+        if blocks.upperBound - blocks.lowerBound <= UInt64(pool.nominalCapacity) {
             for index in blocks {
                 let address = BlockAddress(data: data, index: BlockIndex(index))
                 let hash = address.mixed

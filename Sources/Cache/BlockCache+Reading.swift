@@ -43,7 +43,7 @@ extension BlockCache {
 
     /// Fetches blocks in the background; dropped without a word when too much is waiting or fails.
     public func prefetch(_ addresses: [BlockAddress]) {
-        let wanted = addresses.prefix(pool.capacity / Self.aheadShare)
+        let wanted = addresses.prefix(pool.nominalCapacity / Self.aheadShare)
         if wanted.isEmpty { return }
         prefetcher.enqueue(Array(wanted)) { [self] in loadAhead($0) }
     }
@@ -62,7 +62,7 @@ extension BlockCache {
     private func fill(
         _ pins: inout [PinnedBlock?], _ pieces: [BlockPiece], ahead: [BlockAddress]
     ) throws(Errno) {
-        var ahead = ahead.prefix(pool.capacity / Self.aheadShare)
+        var ahead = ahead.prefix(pool.nominalCapacity / Self.aheadShare)
         for _ in 0..<Self.planLimit {
             let ticket = LoadTicket()
             var waits: [LoadTicket] = []

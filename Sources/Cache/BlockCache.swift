@@ -4,7 +4,8 @@ public import Telemetry
 
 /// The block cache of one mounted volume. See Cache.swift for its invariants and lock ranks.
 ///
-/// The source is held strongly. Whoever calls `startFlusher` or `prefetch` calls `stop` before letting go.
+/// The source is held strongly. Whoever calls `startFlusher`, `keepMemory` or `prefetch` calls `stop` before
+/// letting go.
 public final class BlockCache: @unchecked Sendable {
     /// What those wait for who need memory, or fewer dirty bytes.
     struct Room {
@@ -26,6 +27,7 @@ public final class BlockCache: @unchecked Sendable {
     let pressure: DirtyPressure
     let flusher: Flusher
     let prefetcher = Prefetcher()
+    let governor = MemoryGovernor()
     let room = Monitor(Room())
     /// Threads that wait for memory; while there are none, unpinning tells nobody.
     let memoryWaiters = Atomic<Int>(0)
@@ -124,6 +126,48 @@ public final class BlockCache: @unchecked Sendable {
     /// Wakes threads that wait for memory or for fewer dirty bytes. Not under a shard's lock.
     func announceRoom() { room.change { $0.changes &+= 1 } }
 
+    // MARK: Capacity
+
+    /// Lets the cache give way to what else the process needs: looks from time to time, on a thread of its
+    /// own that `stop` ends, how much memory the process takes, and holds fewer blocks (down to
+    /// `CacheSettings.leastCapacityBytes`) or more again, so that it takes at most `limitBytes`.
+    ///
+    /// `residentBytes` says what the process takes, or `nil` when that cannot be known.
+    public func keepMemory(
+        within limitBytes: Int, residentBytes: @escaping @Sendable () -> Int?
+    ) {
+        let rule = CapacityRule(
+            limitBytes: limitBytes, blockBytes: settings.blockSize.bytes,
+            reserveBlocks: settings.reserveCount,
+            blocks: settings.leastBlockCount...settings.blockCount)
+        governor.start { [self] in
+            guard let resident = residentBytes() else { return false }
+            let blocks = rule.capacity(residentBytes: resident, poolBlocks: pool.residentCount)
+            if blocks != pool.capacity || pool.residentCount > blocks { setCapacity(blocks) }
+            return rule.isNear(residentBytes: resident)
+        }
+    }
+
+    /// Clean blocks leave as far as there are more than `blocks`; others leave when they can.
+    func setCapacity(_ blocks: Int) {
+        let isMore = blocks > pool.capacity
+        pool.capacity = blocks
+        var index = 0
+        var unyielding = 0
+        while pool.isBeyondCapacity, unyielding < shardCount {
+            if let slot = withShard(at: index, { $0.evict() }) {
+                metrics.add(.cacheEvictions)
+                pool.give(slot)
+                unyielding = 0
+            } else {
+                unyielding += 1
+            }
+            index = (index + 1) & (shardCount - 1)
+        }
+        pool.releaseSurplus()
+        if isMore { announceMemory() }
+    }
+
     // MARK: Figures
 
     /// Bytes that the store does not have yet, those of a flush in flight included.
@@ -143,6 +187,6 @@ public final class BlockCache: @unchecked Sendable {
     /// Block memory in use.
     public var usedBytes: Int { pool.usedCount * settings.blockSize.bytes }
 
-    /// Block memory that is there at most, apart from the reserve.
+    /// Block memory that is there at most at this moment, apart from the reserve.
     public var capacityBytes: Int { pool.capacity * settings.blockSize.bytes }
 }

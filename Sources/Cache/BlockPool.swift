@@ -8,6 +8,8 @@ import Synchronization
 /// Pages come to life when they are first written, so resident memory follows use. A slot that is given
 /// back is the first to be handed out again (it is warm). Beyond `capacity` there are
 /// `reserveCount` more for blocks that a request cannot do without while all others are dirty or pinned.
+/// The capacity can be cut while the cache is in use; memory that is no longer wanted goes back to the system
+/// by `releaseSurplus` (its slots are cold).
 ///
 /// Rank: its lock is the innermost one; shard locks are held while it is taken.
 final class BlockPool: @unchecked Sendable {
@@ -15,26 +17,31 @@ final class BlockPool: @unchecked Sendable {
     static let none: Slot = -1
 
     private struct State {
+        var capacity: Int
         /// Slots that were used and are free, most recently used last.
         var warm: [Slot] = []
+        /// Free slots whose memory the system has back.
+        var cold: [Slot] = []
         /// Slots from here on were never used.
         var firstFresh: Slot = 0
         var usedCount = 0
     }
 
     let blockBytes: Int
-    let capacity: Int
-    let totalCount: Int
+    /// The largest capacity.
+    let nominalCapacity: Int
     let slots: SlotMemory
-    private let state = Locked(State())
+    private let reserveCount: Int
+    private let state: Locked<State>
     /// How many slots beyond `capacity` are in use; read without the lock as a hint.
     private let excess = Atomic<Int>(0)
 
     init(blockBytes: Int, capacity: Int, reserveCount: Int) {
         self.blockBytes = blockBytes
-        self.capacity = capacity
-        totalCount = capacity + reserveCount
-        slots = SlotMemory(blockBytes: blockBytes, count: totalCount)
+        nominalCapacity = capacity
+        self.reserveCount = reserveCount
+        slots = SlotMemory(blockBytes: blockBytes, count: capacity + reserveCount)
+        state = Locked(State(capacity: capacity))
     }
 
     deinit { slots.destroy() }
@@ -42,10 +49,11 @@ final class BlockPool: @unchecked Sendable {
     /// A free slot, or `nil` when the capacity (with `beyondCapacity`: the reserve, too) is used up.
     func take(beyondCapacity: Bool = false) -> Slot? {
         state.withLock { state in
-            guard state.usedCount < (beyondCapacity ? totalCount : capacity) else { return nil }
+            let limit = state.capacity + (beyondCapacity ? reserveCount : 0)
+            guard state.usedCount < limit else { return nil }
             state.usedCount += 1
-            excess.store(max(0, state.usedCount - capacity), ordering: .relaxed)
-            if let slot = state.warm.popLast() { return slot }
+            noteExcess(state)
+            if let slot = state.warm.popLast() ?? state.cold.popLast() { return slot }
             defer { state.firstFresh += 1 }
             return state.firstFresh
         }
@@ -56,7 +64,7 @@ final class BlockPool: @unchecked Sendable {
         state.withLock { state in
             precondition(state.usedCount > 0, "a slot is given back once")
             state.usedCount -= 1
-            excess.store(max(0, state.usedCount - capacity), ordering: .relaxed)
+            noteExcess(state)
             state.warm.append(slot)
         }
     }
@@ -65,6 +73,43 @@ final class BlockPool: @unchecked Sendable {
     var isBeyondCapacity: Bool { excess.load(ordering: .relaxed) > 0 }
 
     var usedCount: Int { state.withLock { $0.usedCount } }
+
+    /// How many slots have memory, apart from cold ones.
+    var residentCount: Int { state.withLock { $0.usedCount + $0.warm.count } }
+
+    /// How many slots may be in use; at most `nominalCapacity`. Those in use beyond it stay until they are
+    /// given back.
+    var capacity: Int {
+        get { state.withLock { $0.capacity } }
+        set {
+            precondition((1...nominalCapacity).contains(newValue), "the pool has that many slots")
+            state.withLock { state in
+                state.capacity = newValue
+                noteExcess(state)
+            }
+        }
+    }
+
+    /// Gives the memory of free slots back to the system, as far as used and warm slots are more than the
+    /// capacity.
+    func releaseSurplus() {
+        while let slot = takeSurplus() {
+            apusfs_release_pages(slots.memory(of: slot).baseAddress, blockBytes)
+            state.withLock { $0.cold.append(slot) }
+        }
+    }
+
+    private func takeSurplus() -> Slot? {
+        state.withLock { state in
+            guard !state.warm.isEmpty, state.usedCount + state.warm.count > state.capacity
+            else { return nil }
+            return state.warm.removeFirst()
+        }
+    }
+
+    private func noteExcess(_ state: State) {
+        excess.store(max(0, state.usedCount - state.capacity), ordering: .relaxed)
+    }
 }
 
 /// Where the slots lie, as plain pointers that cost nothing to copy. Owned by `BlockPool`.

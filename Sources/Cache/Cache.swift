@@ -26,11 +26,14 @@ public struct CacheSettings: Sendable {
     public var blockSize: BlockSize
     /// Memory for blocks. At least `minimumBlocks` blocks are provided, whatever this says.
     public var capacityBytes: Int
+    /// What the capacity may be cut to when the process would take more memory than it should
+    /// (`BlockCache.keepMemory`).
+    public var leastCapacityBytes: Int
     /// Memory beside that for blocks that a request cannot do without while all others are dirty or
     /// pinned.
     public var reserveBytes: Int
     /// At this many dirty bytes writers wait. Dirty blocks also never occupy more than three quarters
-    /// of the capacity.
+    /// of the least capacity.
     public var dirtyLimitBytes: Int
     /// Dirty data is flushed when it has become this old.
     public var dirtyAgeMilliseconds: Int
@@ -46,7 +49,7 @@ public struct CacheSettings: Sendable {
     public static let standardReserveBytes = 16 << 20
 
     public init(
-        blockSize: BlockSize, capacityBytes: Int,
+        blockSize: BlockSize, capacityBytes: Int, leastCapacityBytes: Int? = nil,
         reserveBytes: Int = CacheSettings.standardReserveBytes, dirtyLimitBytes: Int,
         dirtyAgeMilliseconds: Int = 5_000, shardCount: Int = 64,
         waitLimitMilliseconds: Int = 30_000
@@ -60,6 +63,7 @@ public struct CacheSettings: Sendable {
             dirtyAgeMilliseconds >= 0 && waitLimitMilliseconds > 0, "periods are positive")
         self.blockSize = blockSize
         self.capacityBytes = capacityBytes
+        self.leastCapacityBytes = min(leastCapacityBytes ?? capacityBytes, capacityBytes)
         self.reserveBytes = reserveBytes
         self.dirtyLimitBytes = dirtyLimitBytes
         self.dirtyAgeMilliseconds = dirtyAgeMilliseconds
@@ -69,6 +73,9 @@ public struct CacheSettings: Sendable {
 
     /// How many blocks of memory there are for caching.
     var blockCount: Int { max(Self.minimumBlocks, capacityBytes / blockSize.bytes) }
+
+    /// How many there always are.
+    var leastBlockCount: Int { max(Self.minimumBlocks, leastCapacityBytes / blockSize.bytes) }
 
     /// How many there are beside them.
     var reserveCount: Int { max(1, reserveBytes / blockSize.bytes) }

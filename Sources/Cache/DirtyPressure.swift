@@ -7,7 +7,7 @@ import Primitives
 struct DirtyPressure: Sendable {
     let limitBytes: Int
     let blockBytes: Int
-    /// Blocks that may be dirty: three quarters of the capacity.
+    /// Blocks that may be dirty: three quarters of the least capacity.
     let limitBlocks: Int
 
     /// Writers are slowed from here on.
@@ -21,7 +21,7 @@ struct DirtyPressure: Sendable {
     init(settings: CacheSettings) {
         limitBytes = settings.dirtyLimitBytes
         blockBytes = settings.blockSize.bytes
-        limitBlocks = max(1, settings.blockCount * 3 / 4)
+        limitBlocks = max(1, settings.leastBlockCount * 3 / 4)
     }
 
     /// 0: nothing is dirty; 1: the limit.

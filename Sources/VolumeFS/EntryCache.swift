@@ -48,8 +48,11 @@ final class EntryCache: Sendable {
         shard(hash).entries.withLock { entries in
             guard isCurrent() else { return }
             if entries.count >= entriesPerShard, entries[hash] == nil {
-                // The order of a dictionary is as good as random.
-                for key in entries.keys.prefix(max(1, entries.count / 8)) { entries[key] = nil }
+                // The order of a dictionary is as good as random. An array, since removing while the
+                // keys are walked would copy the dictionary.
+                for key in Array(entries.keys.prefix(max(1, entries.count / 8))) {
+                    entries[key] = nil
+                }
             }
             entries[hash] = Entry(parent: parent, name: name, inode: inode)
         }

@@ -76,6 +76,9 @@ public final class VolumeFileSystem: FileSystemOperations {
     public func mounted(notifier: any KernelNotifier) {
         self.notifier.withLock { $0 = notifier }
         cache.startFlusher { [weak self] owner in self?.flushInBackground(owner) }
+        if let limit = options.memoryLimitBytes {
+            cache.keepMemory(within: limit, residentBytes: ResidentMemory.bytes)
+        }
         lazyTimes.start(everyMilliseconds: options.flushIntervalMilliseconds) { [weak self] inode in
             self?.flushInBackground(inode)
         }

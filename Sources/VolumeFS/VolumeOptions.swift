@@ -13,8 +13,11 @@ public enum AccessTimes: String, Sendable, CaseIterable {
 
 /// How a volume is mounted.
 public struct VolumeOptions: Sendable {
-    /// Memory for blocks and for what is known of inodes and names.
+    /// Memory for blocks.
     public var cacheBytes = 512 << 20
+    /// What the whole process should take at most: blocks leave when it takes more. `nil`: whatever it
+    /// needs (the store is in the same process, or other mounts are).
+    public var memoryLimitBytes: Int?
     /// `nil`: half of the cache.
     public var dirtyLimitBytes: Int?
     /// Dirty data is stored after this time at the latest.
@@ -32,18 +35,20 @@ public struct VolumeOptions: Sendable {
     /// How many names are remembered.
     public var entryLimit = 65_536
 
-    /// About what inode states, names and beliefs take when they are at their limits.
-    static let tableBytes = 16 << 20
+    /// What the program and all that it remembers beside blocks take at most, while the cache is not cut to
+    /// less than three quarters.
+    public static let overheadBytes = 64 << 20
 
     public init() {}
 
     func cacheSettings(blockSize: BlockSize) -> CacheSettings {
-        // The reserve and the tables count as cache, unless the cache is so small that little else would
-        // be left.
+        // The reserve counts as cache, unless the cache is so small that little else would be left.
         let reserve = CacheSettings.standardReserveBytes
+        let capacity = max(cacheBytes - reserve, cacheBytes / 4 * 3)
         return CacheSettings(
             blockSize: blockSize,
-            capacityBytes: max(cacheBytes - reserve - Self.tableBytes, cacheBytes / 4 * 3),
+            capacityBytes: capacity,
+            leastCapacityBytes: memoryLimitBytes == nil ? nil : capacity / 4 * 3,
             reserveBytes: reserve,
             dirtyLimitBytes: dirtyLimitBytes ?? cacheBytes / 2,
             dirtyAgeMilliseconds: flushIntervalMilliseconds)

@@ -44,6 +44,28 @@ import Testing
         #expect(pool.slots.memory(of: slots[0])[0] == 0xFF)
     }
 
+    @Test func `a smaller capacity gives memory back to the system, a larger one takes it again`() {
+        let pool = BlockPool(blockBytes: 4_096, capacity: 8, reserveCount: 1)
+        let slots = (0..<8).compactMap { _ in pool.take() }
+        for slot in slots { pool.slots.memory(of: slot)[0] = 0xFF }
+        pool.capacity = 5
+        #expect(pool.isBeyondCapacity && pool.residentCount == 8)
+        pool.releaseSurplus()
+        #expect(pool.residentCount == 8, "memory in use is nobody's to give away")
+        for slot in slots.prefix(4) { pool.give(slot) }
+        pool.releaseSurplus()
+        #expect(!pool.isBeyondCapacity && pool.usedCount == 4 && pool.residentCount == 5)
+        // The three that were given back first are cold, and cleared by the system.
+        #expect(slots.prefix(4).map { pool.slots.memory(of: $0)[0] } == [0, 0, 0, 0xFF])
+        #expect(pool.take() == slots[3])
+        #expect(pool.take() == nil)
+        #expect(pool.take(beyondCapacity: true) != nil)
+        #expect(pool.take(beyondCapacity: true) == nil)
+        pool.capacity = 8
+        let more = (0..<2).compactMap { _ in pool.take() }
+        #expect(more.count == 2 && pool.take() == nil && pool.residentCount == 8)
+    }
+
     @Test func `the block of zeros is as long as a block`() {
         let pool = BlockPool(blockBytes: 8_192, capacity: 8, reserveCount: 1)
         #expect(pool.slots.zeros.count == 8_192)

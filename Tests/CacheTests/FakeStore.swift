@@ -127,7 +127,8 @@ final class Fixture: Sendable {
     static let owner = InodeID(7)
 
     init(
-        blockBytes: Int = 4_096, blocks: Int = 64, dirtyLimit: Int = 1 << 20,
+        blockBytes: Int = 4_096, blocks: Int = 64, leastBlocks: Int? = nil,
+        dirtyLimit: Int = 1 << 20,
         ageMilliseconds: Int = 60_000, waitLimitMilliseconds: Int = 30_000
     ) throws {
         self.blockBytes = blockBytes
@@ -135,7 +136,9 @@ final class Fixture: Sendable {
         cache = BlockCache(
             settings: CacheSettings(
                 blockSize: try #require(BlockSize(bytes: blockBytes)),
-                capacityBytes: blocks * blockBytes, dirtyLimitBytes: dirtyLimit,
+                capacityBytes: blocks * blockBytes,
+                leastCapacityBytes: leastBlocks.map { $0 * blockBytes },
+                dirtyLimitBytes: dirtyLimit,
                 dirtyAgeMilliseconds: ageMilliseconds,
                 waitLimitMilliseconds: waitLimitMilliseconds),
             source: store, metrics: Metrics())

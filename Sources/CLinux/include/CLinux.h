@@ -21,6 +21,9 @@ void apusfs_name_thread(const char *name);
 /* madvise(2) with MADV_HUGEPAGE; errors are of no interest (a hint). */
 void apusfs_advise_huge_pages(void *address, size_t length);
 
+/* madvise(2) with MADV_DONTNEED: private anonymous memory goes back to the system and reads as zeros. */
+void apusfs_release_pages(void *address, size_t length);
+
 /* SO_RCVTIMEO and SO_SNDTIMEO of socket(7): no single wait on the socket is longer. Returns 0 or -1 with
  * errno. In C, because `struct timeval` belongs to another Swift module in each build. */
 int apusfs_limit_socket_waits(int descriptor, int milliseconds);

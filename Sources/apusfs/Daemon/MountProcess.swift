@@ -192,7 +192,7 @@ final class MountProcess: Sendable {
                 store: access.store, settings: volume, session: session, isReadOnly: isReadOnly,
                 metrics: metrics, logger: logger)
             return VolumeFileSystem(
-                store: store, options: plan.settings.volumeOptions(isReadOnly: isReadOnly),
+                store: store, options: plan.volumeOptions(isReadOnly: isReadOnly),
                 metrics: metrics, logger: logger)
         } catch {
             throw StoreFailure.describe(error, plan.source)

@@ -3,15 +3,19 @@ import VolumeFS
 
 // The settings of a mount in the words of the modules that carry them out.
 
-extension MountSettings {
+extension MountPlan {
     func volumeOptions(isReadOnly: Bool) -> VolumeOptions {
         var options = VolumeOptions()
-        options.cacheBytes = cacheBytes
-        options.flushIntervalMilliseconds = flushInterval.milliseconds
-        options.attributeTimeoutSeconds = attributeTimeout?.seconds
-        options.entryTimeoutSeconds = entryTimeout?.seconds
+        options.cacheBytes = settings.cacheBytes
+        // What a volume in this process takes is no reason for a smaller cache.
+        if source.place != .memory {
+            options.memoryLimitBytes = settings.cacheBytes + VolumeOptions.overheadBytes
+        }
+        options.flushIntervalMilliseconds = settings.flushInterval.milliseconds
+        options.attributeTimeoutSeconds = settings.attributeTimeout?.seconds
+        options.entryTimeoutSeconds = settings.entryTimeout?.seconds
         options.accessTimes =
-            switch accessTimes {
+            switch settings.accessTimes {
             case .noatime: .noatime
             case .relatime: .relatime
             case .strictatime: .strictatime
@@ -19,9 +23,7 @@ extension MountSettings {
         options.isReadOnly = isReadOnly
         return options
     }
-}
 
-extension MountPlan {
     func fuseOptions(isReadOnly: Bool) -> FuseOptions {
         var options = FuseOptions()
         options.threads = settings.threads
