@@ -45,13 +45,18 @@ extension VolumeFileSystem {
         _ dirty: [DirtyBlock], of state: InodeState, isLast: Bool
     ) throws(Errno) {
         // Read after the blocks were taken: a size read before could leave out the last of them.
-        let (record, pending) = state.withFacts { ($0.record, $0.pending) }
+        let (record, pending, mayHoldCutBlocks) = state.withFacts { facts in
+            (facts.record, facts.pending, facts.mayHoldCutBlocks || facts.record.hasStaleTail)
+        }
         let commit = sizeCommit(record, pending, through: isLast ? nil : dirty.last)
         guard !dirty.isEmpty || commit != nil else { return }
         let changes = dirty.map { block in
             BlockChange(
                 address: block.address, ranges: block.ranges, memory: block.memory,
-                isWholeKnown: block.isWholeKnown, contentEnd: block.contentEnd, form: block.form)
+                isWholeKnown: block.isWholeKnown,
+                contentEnd: mayHoldCutBlocks
+                    ? contentEnd(of: block, fileSize: record.size) : block.contentEnd,
+                form: block.form)
         }
         do throws(Errno) {
             let outcome = try store.store(changes, of: state.id, then: commit)
@@ -69,6 +74,15 @@ extension VolumeFileSystem {
             if error == .stale, try wasCutElsewhere(state, from: record) { return }
             throw error
         }
+    }
+
+    /// Where the file's bytes end in a block that is known whole. A block that was loaded before the store
+    /// had cleared a stale tail (`FORMAT.md`) may hold behind the file's end what was cut off: stored again
+    /// with the rest, it would show once the file grows. `fileSize` was read after the block was taken.
+    private func contentEnd(of block: DirtyBlock, fileSize: UInt64) -> Int {
+        let start = block.address.index.rawValue * UInt64(blockSize.bytes)
+        let fileEnd = Int(min(UInt64(blockSize.bytes), fileSize - min(fileSize, start)))
+        return min(block.contentEnd, max(fileEnd, block.ranges.last?.upperBound ?? 0))
     }
 
     /// Another mount cut the file to nothing while data waited here: the data came before the cut, so

@@ -89,6 +89,9 @@ public final class VolumeFileSystem: FileSystemOperations {
                 onFenced: { [weak self] in self?.giveUpWhatWasNotStored() },
                 onRegistered: { [weak self] in self?.reclaimOrphans() },
                 onReturn: { [weak self] hasLost in self?.storeReturned(hasLost: hasLost) },
+                onTailCleared: { [weak self] data, blocks in
+                    self?.cache.invalidate(data, blocks: blocks)
+                },
                 openFileCount: { [weak self] in self?.files.count ?? 0 }))
     }
 

@@ -1,3 +1,5 @@
+public import Primitives
+
 /// What a mount wants to hear of its volume. Called from threads of the store's own.
 public struct VolumeHooks: Sendable {
     /// What other mounts change, in order. The only call of the volume that it may make is
@@ -14,6 +16,9 @@ public struct VolumeHooks: Sendable {
     /// acknowledged, what was stored lately and is still held is to be stored again, and
     /// `onChange(.everything)` follows.
     public var onReturn: @Sendable (_ hasLost: Bool) -> Void
+    /// The reaper has cleared what a cut of a file had left in these blocks: who has loaded one of them since
+    /// the cut has loaded bytes that are not part of the file.
+    public var onTailCleared: @Sendable (DataID, Range<UInt64>) -> Void
     /// How many files are open now, for people who look at the volume's sessions.
     public var openFileCount: @Sendable () -> Int
 
@@ -23,6 +28,7 @@ public struct VolumeHooks: Sendable {
         onFenced: @escaping @Sendable () -> Void = {},
         onRegistered: @escaping @Sendable () -> Void = {},
         onReturn: @escaping @Sendable (_ hasLost: Bool) -> Void = { _ in },
+        onTailCleared: @escaping @Sendable (DataID, Range<UInt64>) -> Void = { _, _ in },
         openFileCount: @escaping @Sendable () -> Int = { 0 }
     ) {
         self.onChange = onChange
@@ -30,6 +36,7 @@ public struct VolumeHooks: Sendable {
         self.onFenced = onFenced
         self.onRegistered = onRegistered
         self.onReturn = onReturn
+        self.onTailCleared = onTailCleared
         self.openFileCount = openFileCount
     }
 }

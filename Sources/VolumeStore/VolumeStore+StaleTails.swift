@@ -58,7 +58,8 @@ extension VolumeStore {
                     [], [discard(.tail(inode), dueMilliseconds: Reaping.tailMilliseconds)])
                 return false
             }
-            try clearTail(of: inode, record.data, isForced: false)
+            let cleared = try clearTail(of: inode, record.data, isForced: false)
+            life.withLock { $0.hooks }?.onTailCleared(cleared.data, staleBlocks(of: cleared))
             return true
         } catch {
             // Stays on the list; whoever extends the file clears it first anyway.
@@ -163,11 +164,7 @@ extension VolumeStore {
                     ]),
                 .removeMember(key: schema.garbage, name: GarbageItem.tail(record.id).stored),
                 // Who has loaded the last block or one behind it since the cut has loaded old bytes.
-                publish([
-                    .data(
-                        record.id, record.data,
-                        blocks: (kept > 0 ? kept - 1 : 0)..<max(kept, record.allocatedBlocks))
-                ]),
+                publish([.data(record.id, record.data, blocks: staleBlocks(of: record))]),
             ] + countStored(record.id, by: Int(stored) - Int(clamping: record.storedBlocks))
         let conditions = tailConditions(record)
         let outcome = try translated { () throws(StoreError) in
@@ -180,6 +177,12 @@ extension VolumeStore {
         known.forget(record.id)
         known.note(after)
         return after
+    }
+
+    /// The last block and what may be stored behind it.
+    private func staleBlocks(of record: InodeRecord) -> Range<UInt64> {
+        let kept = settings.blockSize.blockCount(forSize: record.size)
+        return (kept > 0 ? kept - 1 : 0)..<max(kept, record.allocatedBlocks)
     }
 
     /// The write that makes the bytes of the last block behind the size zeros; none when they are.

@@ -15,8 +15,12 @@ final class CountingStore: KeyValueStore {
     private let count = Locked(Count())
     /// The name of a thread whose calls wait now.
     private let held = Monitor<String?>(nil)
+    private let delays: StoreDelays?
 
-    init(_ inner: any KeyValueStore) { self.inner = inner }
+    init(_ inner: any KeyValueStore, delays: StoreDelays? = nil) {
+        self.inner = inner
+        self.delays = delays
+    }
 
     /// The calls of this thread while `body` runs, and how many round trips they made.
     func measure(_ body: () throws -> Void) rethrows -> (trips: UInt64, calls: [String]) {
@@ -34,14 +38,16 @@ final class CountingStore: KeyValueStore {
 
     private func awaitTurn() {
         guard held.withLock({ $0 != nil }) else { return }
-        let name = try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)
-        held.wait { $0 != name?.trimmingCharacters(in: .newlines) ? () : nil }
+        let name = StoreDelays.threadName()
+        held.wait { $0 != name ? () : nil }
     }
 
     private func counted<Result>(
         _ call: @autoclosure () -> String, _ body: () throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
         awaitTurn()
+        delays?.pause()
+        defer { delays?.pause() }
         return try count.withLock { count throws(StoreError) -> Result in
             let before = inner.roundTrips
             defer {

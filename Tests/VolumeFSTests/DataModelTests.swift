@@ -1,5 +1,6 @@
 import Codecs
 import FileSystem
+import Foundation
 import Primitives
 import TestSupport
 import Testing
@@ -22,28 +23,55 @@ import VolumeFS
         }
     }
 
+    /// How many sequences of operations are tried, each with a seed of its own, where the store is slow.
+    private static let rounds = number("APUSFS_TEST_SEEDS") ?? 1
+    /// The first of the seeds.
+    private static let seed = number("APUSFS_TEST_SEED") ?? UInt64.random(in: 1 ... .max)
+
+    private static func number(_ name: String) -> UInt64? {
+        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
+    }
+
     @Test(arguments: shapes)
     func `random operations agree with byte arrays`(_ shape: Shape) throws {
-        let seed = UInt64.random(in: 1 ... .max)
+        try run(shape, seed: Self.seed, steps: 250, delays: nil)
+    }
+
+    /// What runs in the background is late, and meets more of what the programs do meanwhile.
+    @Test(arguments: shapes.filter { $0.store == .memory })
+    func `random operations agree with byte arrays, however late the store answers`(
+        _ shape: Shape
+    ) throws {
+        for round in 0..<Self.rounds {
+            let seed = Self.seed &+ round
+            try run(shape, seed: seed, steps: 100, delays: StoreDelays(seed: seed))
+        }
+    }
+
+    private func run(_ shape: Shape, seed: UInt64, steps: Int, delays: StoreDelays?) throws {
         var random = SeededRandom(seed: seed)
         var options = VolumeOptions()
-        // Room for few blocks, so that eviction and flushing under pressure take part.
-        options.cacheBytes = max(16 * shape.blockKiB * 1_024, 1 << 20)
+        // Room for few blocks, so that eviction and flushing under pressure take part; for fewer than the
+        // files have, where blocks shall be loaded again while much is under way.
+        options.cacheBytes =
+            delays == nil
+            ? max(16 * shape.blockKiB * 1_024, 1 << 20) : 8 * shape.blockKiB * 1_024
         options.flushIntervalMilliseconds = 20
         let codec = try #require(Codec(name: shape.codec))
         let harness = try VolumeHarness(
-            store: shape.store, codec: codec, blockSize: shape.blockKiB * 1_024, options: options)
+            store: shape.store, codec: codec, blockSize: shape.blockKiB * 1_024, options: options,
+            delays: delays)
         defer { harness.unmount() }
         var model = DataModel(harness: harness, blockBytes: shape.blockKiB * 1_024)
         do {
-            try model.start(files: 3)
-            for _ in 0..<250 { try model.step(&random) }
+            try model.start(files: delays == nil ? 3 : 6)
+            for _ in 0..<steps { try model.step(&random) }
             try model.verifyAll()
             try harness.remount()
             try model.reopenAll()
             try model.verifyAll()
         } catch {
-            Issue.record("seed \(seed), step \(model.steps): \(error)")
+            Issue.record("\(shape), APUSFS_TEST_SEED=\(seed), step \(model.steps): \(error)")
         }
     }
 }

@@ -64,17 +64,19 @@ final class VolumeHarness {
     private(set) var volume: VolumeFileSystem
     private(set) var volumeStore: VolumeStore
     private let options: VolumeOptions
+    private let delays: StoreDelays?
     static let root = Caller(userID: 0, groupID: 0, processID: 1, umask: 0)
     var caller: Caller { Self.root }
 
     init(
         store kind: StoreKind = .memory, codec: Codec = .none, blockSize: Int = 124 * 1_024,
-        options: VolumeOptions = VolumeOptions()
+        options: VolumeOptions = VolumeOptions(), delays: StoreDelays? = nil
     ) throws {
         let storeHarness = try StoreHarness(kind)
         self.storeHarness = storeHarness
         self.options = options
-        keyValue = CountingStore(try storeHarness.connect())
+        self.delays = delays
+        keyValue = CountingStore(try storeHarness.connect(), delays: delays)
         guard let name = VolumeName("test"), let size = BlockSize(bytes: blockSize) else {
             preconditionFailure("the test's own constants are wrong")
         }
@@ -110,7 +112,7 @@ final class VolumeHarness {
     /// Unmounts and mounts again; everything that is only in memory is gone.
     func remount() throws {
         volume.unmounted()
-        keyValue = CountingStore(try storeHarness.connect())
+        keyValue = CountingStore(try storeHarness.connect(), delays: delays)
         (volume, volumeStore) = try Self.mount(keyValue, settings, options, metrics)
     }
 
