@@ -30,6 +30,8 @@ struct Life {
     var hooks: VolumeHooks?
     /// The number of the last change message; `nil` until one came.
     var lastChange: UInt64?
+    /// When the keeper renews the lease next.
+    var nextRenewal = Deadline.now
     var isClosed = false
 }
 
@@ -50,7 +52,10 @@ extension VolumeStore {
     }
 
     public func start(_ hooks: VolumeHooks) {
-        life.withLock { $0.hooks = hooks }
+        life.withLock {
+            $0.hooks = hooks
+            $0.nextRenewal = .after(milliseconds: Membership.renewalMilliseconds)
+        }
         do throws(StoreError) {
             let subscription = try store.subscribe(to: schema.channel) { [weak self] event in
                 self?.received(event)
@@ -118,7 +123,7 @@ extension VolumeStore {
 
     /// One round of the keeper thread; `false` at the end.
     private func keepOnce() -> Bool {
-        let renewal = Deadline.after(milliseconds: Membership.renewalMilliseconds)
+        let renewal = life.withLock { $0.nextRenewal }
         let tasks: KeeperTasks? = life.wait(until: renewal) { life in
             let tasks = life.tasks
             guard tasks.isUrgent else { return nil }
@@ -128,12 +133,15 @@ extension VolumeStore {
         }
         if tasks?.isStopping == true { return false }
         do throws(StoreError) {
-            if let tasks {
-                try carryOut(tasks)
-            } else {
+            // However often there is something else to do: the session ends with its lease.
+            if renewal.hasPassed, tasks?.mustRegister != true {
                 try renewLease()
+                life.withLock {
+                    $0.nextRenewal = .after(milliseconds: Membership.renewalMilliseconds)
+                }
                 try withdrawAbandoned()
             }
+            if let tasks { try carryOut(tasks) }
         } catch {
             keeperFailed(error, tasks)
         }

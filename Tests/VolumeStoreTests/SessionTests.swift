@@ -151,6 +151,26 @@ import Testing
         #expect(report.openFiles == 0)
     }
 
+    @Test func `a lease is renewed however much else there is to do`() throws {
+        let volume = try TestVolume()
+        let sessions = volume.mount.schema.sessions
+        func leaseEnd() throws -> Int64? {
+            let answers = try volume.store.read([.members(key: sessions, upTo: .max, limit: 2)])
+            guard case .members(let members) = answers[0] else { return nil }
+            return members.first?.score
+        }
+        let before = try #require(try leaseEnd())
+        eventually("time goes by on the store's clock") {
+            Timestamp.now.nanoseconds / 1_000_000 + Membership.leaseMilliseconds > before + 1
+        }
+        volume.mount.life.withLock { $0.nextRenewal = .now }
+        // A connection that is lost again and again gives the keeper such a task each time.
+        eventually("the lease is renewed") {
+            volume.mount.keeperTask { $0.mustRefresh = true }
+            return (try? leaseEnd()) ?? 0 > before
+        }
+    }
+
     @Test func `an idle mount costs less than one trip a second`() throws {
         #expect(ReaperQueue.scanMilliseconds >= 30_000)
         #expect(Membership.renewalMilliseconds >= 10_000)
