@@ -150,7 +150,6 @@ public final class BlockCache: @unchecked Sendable {
 
     /// Clean blocks leave as far as there are more than `blocks`; others leave when they can.
     func setCapacity(_ blocks: Int) {
-        let isMore = blocks > pool.capacity
         pool.capacity = blocks
         var index = 0
         var unyielding = 0
@@ -165,7 +164,8 @@ public final class BlockCache: @unchecked Sendable {
             index = (index + 1) & (shardCount - 1)
         }
         pool.releaseSurplus()
-        if isMore { announceMemory() }
+        // More blocks, or slots that were on their way to the system a moment ago.
+        announceMemory()
     }
 
     // MARK: Figures

@@ -54,6 +54,7 @@ final class BlockPool: @unchecked Sendable {
             state.usedCount += 1
             noteExcess(state)
             if let slot = state.warm.popLast() ?? state.cold.popLast() { return slot }
+            precondition(state.firstFresh < slots.count, "each slot is used, warm, cold or fresh")
             defer { state.firstFresh += 1 }
             return state.firstFresh
         }
@@ -91,19 +92,30 @@ final class BlockPool: @unchecked Sendable {
     }
 
     /// Gives the memory of free slots back to the system, as far as used and warm slots are more than the
-    /// capacity.
+    /// capacity. For one thread.
     func releaseSurplus() {
         while let slot = takeSurplus() {
             apusfs_release_pages(slots.memory(of: slot).baseAddress, blockBytes)
-            state.withLock { $0.cold.append(slot) }
+            becomeCold(slot)
         }
     }
 
-    private func takeSurplus() -> Slot? {
+    /// A warm slot, which counts as used: otherwise one could be taken in its place that does not exist.
+    func takeSurplus() -> Slot? {
         state.withLock { state in
-            guard !state.warm.isEmpty, state.usedCount + state.warm.count > state.capacity
+            guard state.usedCount + state.warm.count > state.capacity,
+                let slot = state.warm.popLast()
             else { return nil }
-            return state.warm.removeFirst()
+            state.usedCount += 1
+            return slot
+        }
+    }
+
+    /// The system has the memory of a slot that `takeSurplus` returned.
+    func becomeCold(_ slot: Slot) {
+        state.withLock { state in
+            state.usedCount -= 1
+            state.cold.append(slot)
         }
     }
 
@@ -115,6 +127,7 @@ final class BlockPool: @unchecked Sendable {
 /// Where the slots lie, as plain pointers that cost nothing to copy. Owned by `BlockPool`.
 struct SlotMemory: @unchecked Sendable {
     let blockBytes: Int
+    let count: Int
     /// One block of zeros, for all holes.
     let zeros: UnsafeRawBufferPointer
     // SAFETY: mapped in init and unmapped by the pool's deinit. A slot's bytes belong to whoever took it.
@@ -127,6 +140,7 @@ struct SlotMemory: @unchecked Sendable {
 
     fileprivate init(blockBytes: Int, count: Int) {
         self.blockBytes = blockBytes
+        self.count = count
         mappedBytes = blockBytes * (count + 1)
         let mapped = mmap(
             nil, mappedBytes, PROT_READ | PROT_WRITE,

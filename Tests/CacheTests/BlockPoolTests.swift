@@ -55,15 +55,30 @@ import Testing
         for slot in slots.prefix(4) { pool.give(slot) }
         pool.releaseSurplus()
         #expect(!pool.isBeyondCapacity && pool.usedCount == 4 && pool.residentCount == 5)
-        // The three that were given back first are cold, and cleared by the system.
-        #expect(slots.prefix(4).map { pool.slots.memory(of: $0)[0] } == [0, 0, 0, 0xFF])
-        #expect(pool.take() == slots[3])
+        // Three are cold, and cleared by the system.
+        #expect(slots.prefix(4).map { pool.slots.memory(of: $0)[0] } == [0xFF, 0, 0, 0])
+        #expect(pool.take() == slots[0])
         #expect(pool.take() == nil)
         #expect(pool.take(beyondCapacity: true) != nil)
         #expect(pool.take(beyondCapacity: true) == nil)
         pool.capacity = 8
         let more = (0..<2).compactMap { _ in pool.take() }
         #expect(more.count == 2 && pool.take() == nil && pool.residentCount == 8)
+    }
+
+    @Test func `while a slot is on its way to the system none is handed out that does not exist`()
+        throws
+    {
+        let pool = BlockPool(blockBytes: 4_096, capacity: 4, reserveCount: 2)
+        let slots = (0..<6).compactMap { _ in pool.take(beyondCapacity: true) }
+        pool.give(slots[0])
+        pool.give(slots[1])
+        let leaving = try #require(pool.takeSurplus())
+        #expect(pool.take(beyondCapacity: true) == slots[0])
+        #expect(pool.take(beyondCapacity: true) == nil)
+        pool.becomeCold(leaving)
+        #expect(pool.take(beyondCapacity: true) == slots[1])
+        #expect(pool.take(beyondCapacity: true) == nil)
     }
 
     @Test func `the block of zeros is as long as a block`() {
