@@ -13,8 +13,14 @@ final class CountingStore: KeyValueStore {
 
     private let inner: any KeyValueStore
     private let count = Locked(Count())
-    /// The name of a thread whose calls wait now.
-    private let held = Monitor<String?>(nil)
+    private struct Held {
+        /// Names of threads whose calls wait now.
+        var names: Set<String> = []
+        /// Those of which one does.
+        var waiting: Set<String> = []
+    }
+
+    private let held = Monitor(Held())
     private let delays: StoreDelays?
 
     init(_ inner: any KeyValueStore, delays: StoreDelays? = nil) {
@@ -31,15 +37,24 @@ final class CountingStore: KeyValueStore {
 
     /// Runs `body` while the calls of the threads called `name` wait.
     func holding(_ name: String, _ body: () throws -> Void) rethrows {
-        held.change { $0 = name }
-        defer { held.change { $0 = nil } }
+        held.change { _ = $0.names.insert(name) }
+        defer {
+            held.change { held in
+                held.names.remove(name)
+                held.waiting.remove(name)
+            }
+        }
         try body()
     }
 
+    /// Waits until a call of a thread called `name` is held.
+    func awaitHeld(_ name: String) { held.wait { $0.waiting.contains(name) ? () : nil } }
+
     private func awaitTurn() {
-        guard held.withLock({ $0 != nil }) else { return }
-        let name = StoreDelays.threadName()
-        held.wait { $0 != name ? () : nil }
+        guard held.withLock({ !$0.names.isEmpty }) else { return }
+        guard let name = StoreDelays.threadName() else { return }
+        held.change { held in if held.names.contains(name) { held.waiting.insert(name) } }
+        held.wait { $0.names.contains(name) ? nil : () }
     }
 
     private func counted<Result>(

@@ -119,13 +119,23 @@ import VolumeFS
         let harness = files.harness
         defer { harness.unmount() }
         let changed = [UInt8](repeating: 9, count: 2_900)
-        try harness.keyValue.holding("apusfs-reaper") {
-            try files.cutAndLoad(to: 7_096)
-            // So much that the block is stored whole, and nothing behind the end.
-            try harness.volume.write(changed, to: files.inode, files.handle, at: 4_100)
+        let flush = "late-flush"
+        var flusher: WorkerThread?
+        try harness.keyValue.holding(flush) {
+            try harness.keyValue.holding("apusfs-reaper") {
+                try files.cutAndLoad(to: 7_096)
+                // So much that the block is stored whole, and nothing behind the end.
+                try harness.volume.write(changed, to: files.inode, files.handle, at: 4_100)
+                let (volume, inode, handle) = (harness.volume, files.inode, files.handle)
+                flusher = WorkerThread(name: flush) {
+                    #expect(throws: Never.self) { try volume.fsync(inode, handle) }
+                }
+                // The block is taken as it is.
+                harness.keyValue.awaitHeld(flush)
+            }
+            try harness.awaitClearTail(files.inode)
         }
-        try harness.awaitClearTail(files.inode)
-        try harness.volume.fsync(files.inode, files.handle)
+        flusher?.join()
         try harness.volume.truncate(files.inode, to: 12_288)
         try files.end()
         // What is read then comes from the store.
