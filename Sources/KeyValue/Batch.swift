@@ -16,6 +16,11 @@ public struct Batch: Hashable, Sendable {
         self.conditions = conditions
         self.mutations = mutations
     }
+
+    /// Whether bytes of blocks go with it.
+    package var appends: Bool {
+        if case .append? = mutations.first { true } else { false }
+    }
 }
 
 /// Names a batch among those of its session: the store keeps the last id of each slot, with its answer,
@@ -73,12 +78,16 @@ public enum Mutation: Hashable, Sendable {
     /// Increments `field` of the hash `key` and publishes `<number> <message>` on `channel`. The sum is
     /// part of the outcome. Several in one batch are several messages.
     case publish(channel: Bytes, key: Bytes, field: Bytes, message: Bytes)
+    /// Puts bytes behind those that blocks hold. Two numbers are part of the outcome: the new length, and how
+    /// many blocks were made.
+    case append(BlockAppend)
 }
 
 /// What became of a batch.
 public enum CommitOutcome: Hashable, Sendable {
-    /// It happened. The sums of its `increment` and `publish` mutations, in order.
+    /// It happened. The sums of its `increment`, `publish` and `append` mutations, in order.
     case committed(sums: [Int64])
-    /// Nothing happened: the condition at this index did not hold, those before it did.
+    /// Nothing happened: the condition at this index did not hold, those before it did. An index behind the
+    /// last condition says that an `append` does not fit.
     case conditionFailed(index: Int)
 }

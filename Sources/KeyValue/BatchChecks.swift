@@ -15,6 +15,9 @@ package struct BatchChecks: Equatable {
         case isSummand(key: Bytes, field: Bytes, by: Int64)
         /// The field is absent or a decimal signed 64-bit number.
         case isNumber(key: Bytes, field: Bytes)
+        /// As `isSummand` for the field, and the payload fits where the field says: otherwise the batch fails
+        /// as if a condition did not hold.
+        case fits(BlockAppend)
     }
 
     /// Sums beyond ±2^53 cannot be told apart in a Lua script.
@@ -83,6 +86,12 @@ package struct BatchChecks: Equatable {
             }
         case .addMember(let key, _), .removeMember(let key, _), .addMemberDue(let key, _, _):
             try need(.orderedSet, key, elseCheck: .isOrderedSet(key: key))
+        case .append(let append):
+            guard index == 0 else {
+                throw .protocolViolation("an append that is not a batch's first mutation")
+            }
+            try need(.hash, append.key, elseCheck: nil)
+            checks.append(.fits(append))
         }
     }
 
@@ -124,7 +133,7 @@ package struct BatchChecks: Equatable {
             case .raise(key, field, let value):
                 guard value.magnitude <= limit else { throw .wrongKind }
             case .set, .delete, .setFields, .deleteFields, .increment, .raise, .addMember,
-                .removeMember, .addMemberDue, .publish:
+                .removeMember, .addMemberDue, .publish, .append:
                 continue
             }
         }

@@ -13,7 +13,12 @@ extension MemoryStore {
                 remember(failed, of: batch)
                 return failed
             }
-            for check in checks { try carryOut(check) }
+            for check in checks {
+                if try holds(check) { continue }
+                let failed = CommitOutcome.conditionFailed(index: batch.conditions.count)
+                remember(failed, of: batch)
+                return failed
+            }
             if let first = batch.mutations.first, first.needsMemory, isFull { throw .outOfMemory }
             var sums: [Int64] = []
             for mutation in batch.mutations { carryOut(mutation, &sums) }
@@ -31,6 +36,7 @@ extension MemoryStore {
     private func keys(of batch: Batch) -> [Bytes] {
         var keys = batch.conditions.map(\.key) + batch.mutations.map(\.key)
         if let id = batch.id { keys.append(id.session) }
+        for case .append(let append) in batch.mutations { keys += append.blocks }
         return keys
     }
 
@@ -45,20 +51,65 @@ extension MemoryStore {
         }
     }
 
-    private func carryOut(_ check: BatchChecks.Check) throws(StoreError) {
+    private func holds(_ check: BatchChecks.Check) throws(StoreError) -> Bool {
         switch check {
         case .isHash(let key): _ = try shards.hash(key)
         case .isOrderedSet(let key): _ = try shards.members(key)
         case .isNumber(let key, let field):
-            guard let value = try shards.hash(key)?[field] else { return }
+            guard let value = try shards.hash(key)?[field] else { return true }
             guard Int64(decimal: value) != nil else { throw .wrongKind }
         case .isSummand(let key, let field, let amount):
-            guard let value = try shards.hash(key)?[field] else { return }
-            let largest = UInt64(BatchChecks.largestSum)
-            guard let number = Int64(decimal: value), number.magnitude <= largest,
-                (number + amount).magnitude <= largest
-            else { throw .wrongKind }
+            _ = try summand(key, field, amount)
+        case .fits(let append):
+            let length = try summand(append.key, append.field, Int64(append.payload.count))
+            guard let pieces = append.pieces(behind: length) else { return false }
+            for piece in pieces {
+                let block = try shards.string(append.blocks[piece.block])
+                if let block, !block.begins(with: append.header, comparing: append.comparing) {
+                    return false
+                }
+            }
         }
+        return true
+    }
+
+    private func summand(
+        _ key: Bytes, _ field: Bytes, _ amount: Int64
+    ) throws(StoreError) -> Int64 {
+        guard let value = try shards.hash(key)?[field] else { return 0 }
+        let largest = UInt64(BatchChecks.largestSum)
+        guard let number = Int64(decimal: value), number.magnitude <= largest,
+            (number + amount).magnitude <= largest
+        else { throw .wrongKind }
+        return number
+    }
+
+    private func append(_ append: BlockAppend, _ sums: inout [Int64]) {
+        let length = increment(append.key, append.field, by: Int64(append.payload.count))
+        let before = length - Int64(append.payload.count)
+        guard let pieces = append.pieces(behind: before) else {
+            preconditionFailure("whether it fits was checked")
+        }
+        var made: Int64 = 0
+        for piece in pieces {
+            let key = append.blocks[piece.block]
+            let block: StoredString
+            if case .string(let known) = shards.item(key) {
+                block = known
+            } else {
+                block = StoredString(append.header.bytes)
+                shards.put(key, .string(block))
+                made += 1
+            }
+            append.payload.withUnsafeBytes { payload in
+                shards.changeString(block) {
+                    $0.patch(
+                        at: BlockHeader.byteCount + piece.position,
+                        UnsafeRawBufferPointer(rebasing: payload[piece.payload]))
+                }
+            }
+        }
+        sums += [length, made]
     }
 
     private func carryOut(_ mutation: Mutation, _ sums: inout [Int64]) {
@@ -86,6 +137,7 @@ extension MemoryStore {
             let number = increment(key, field, by: 1)
             sums.append(number)
             subscribers.publish(channel, Bytes(decimal: number) + [UInt8(ascii: " ")] + message)
+        case .append(let append): self.append(append, &sums)
         }
     }
 
@@ -118,6 +170,7 @@ extension Mutation {
             .increment(let key, _, _), .raise(let key, _, _), .addMember(let key, _),
             .removeMember(let key, _), .addMemberDue(let key, _, _), .publish(_, let key, _, _):
             key
+        case .append(let append): append.key
         }
     }
 
@@ -125,7 +178,8 @@ extension Mutation {
     var needsMemory: Bool {
         switch self {
         case .delete, .deleteFields, .removeMember: false
-        case .set, .setFields, .increment, .raise, .addMember, .addMemberDue, .publish: true
+        case .set, .setFields, .increment, .raise, .addMember, .addMemberDue, .publish, .append:
+            true
         }
     }
 }

@@ -54,7 +54,7 @@ struct BatchForm {
     /// Fields that are compared with each other: where they stand among the operands.
     private var fields: [(name: Bytes, place: UInt8)] = []
 
-    /// `nil` for a batch that is too large. `patched`: as for the interpreter.
+    /// `nil` for a batch that is too large, or appends. `patched`: as for the interpreter.
     init?(_ batch: Batch, _ checks: [BatchChecks.Check], patched: [Bytes]) {
         shape = Shape(hasID: batch.id != nil, isRemembered: batch.isRemembered)
         let count = batch.conditions.count + checks.count + patched.count + batch.mutations.count
@@ -63,7 +63,9 @@ struct BatchForm {
         operands.reserveCapacity(2 * count)
         if let id = batch.id { keys.append(id.session) }
         for condition in batch.conditions { add(condition) }
-        for check in checks { add(check) }
+        for check in checks {
+            guard add(check) else { return nil }
+        }
         for key in patched { shape.steps.append(.isString(operand: add(key))) }
         for mutation in batch.mutations {
             guard add(mutation) else { return nil }
@@ -90,19 +92,21 @@ struct BatchForm {
         shape.steps.append(step)
     }
 
-    private mutating func add(_ check: BatchChecks.Check) {
-        let step: Step =
-            switch check {
-            case .isHash(let key): .isHash(key: place(key))
-            case .isOrderedSet(let key): .isOrderedSet(key: place(key))
-            case .isNumber(let key, let field): .isNumber(key: place(key), field: place(of: field))
-            case .isSummand(let key, let field, _):
-                .isSummand(key: place(key), field: place(of: field))
-            }
-        shape.steps.append(step)
+    /// `false` for a check that is left to the interpreter: what costs there are the bytes.
+    private mutating func add(_ check: BatchChecks.Check) -> Bool {
+        switch check {
+        case .isHash(let key): shape.steps.append(.isHash(key: place(key)))
+        case .isOrderedSet(let key): shape.steps.append(.isOrderedSet(key: place(key)))
+        case .isNumber(let key, let field):
+            shape.steps.append(.isNumber(key: place(key), field: place(of: field)))
+        case .isSummand(let key, let field, _):
+            shape.steps.append(.isSummand(key: place(key), field: place(of: field)))
+        case .fits: return false
+        }
+        return true
     }
 
-    /// `false` when there are more operands than a place can tell.
+    /// `false` when there are more operands than a place can tell, and for what is left to the interpreter.
     private mutating func add(_ mutation: Mutation) -> Bool {
         switch mutation {
         case .set(let key, let value):
@@ -140,6 +144,7 @@ struct BatchForm {
                 .publish(
                     channel: add(channel), key: place(key), field: place(of: field),
                     message: add(message)))
+        case .append: return false
         }
         return operands.count <= Self.maximumOperands && keys.count <= Self.maximumOperands
     }

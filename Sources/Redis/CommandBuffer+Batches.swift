@@ -83,6 +83,17 @@ extension CommandBuffer {
             add(key)
             add(field)
             add(amount)
+        case .fits(let append):
+            add("A")
+            add(append.key)
+            add(append.field)
+            add(append.start)
+            add(append.blockBytes)
+            add(append.header)
+            add(append.comparing)
+            add(append.payload)
+            add(append.blocks.count)
+            for key in append.blocks { add(key) }
         }
     }
 
@@ -135,6 +146,10 @@ extension CommandBuffer {
             add(field)
             add(channel)
             add(message)
+        case .append(let append):
+            add("2")
+            add("APPEND")
+            add(append.key)
         }
     }
 
@@ -170,12 +185,13 @@ private struct CommitWords {
             case .isHash, .isOrderedSet: count += 2
             case .isNumber: count += 3
             case .isSummand: count += 4
+            case .fits(let append): count += 9 + append.blocks.count
             }
         }
         count += 2 * patched.count
         for mutation in batch.mutations {
             switch mutation {
-            case .delete: count += 3
+            case .delete, .append: count += 3
             case .set, .removeMember: count += 4
             case .increment, .raise, .addMember, .addMemberDue: count += 5
             case .publish: count += 6

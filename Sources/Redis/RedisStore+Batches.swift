@@ -4,11 +4,13 @@ import Telemetry
 extension RedisStore {
     public func commit(_ batch: Batch) throws(StoreError) -> CommitOutcome {
         let checks = try BatchChecks(batch).checks
+        // What is as long as a block does not delay lookups.
+        let lane = batch.appends ? dataLane() : metadataLane
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
-            try add(batch, checks, to: exchange, on: metadataLane)
+            try add(batch, checks, to: exchange, on: lane)
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
-            try call(exchange, on: metadataLane)
+            try call(exchange, on: lane)
             try exchange.checkForErrors()
             return try outcome(exchange.replies[0])
         }

@@ -69,6 +69,11 @@ import Testing
                 .valueEquals(key: bytes("v"), value: []),
             ],
             mutations: [
+                .append(
+                    BlockAppend(
+                        key: bytes("m"), field: [], blocks: [bytes("n"), bytes("o")], start: 1,
+                        blockBytes: 2, header: InlineBlockHeader(low: 1, high: 2), comparing: 8,
+                        payload: bytes("x"))),
                 .set(key: bytes("a"), value: []), .delete(key: key),
                 .setFields(key: bytes("b"), []),
                 .setFields(key: bytes("c"), (0..<1_001).map { Pair("\($0)", "") }),

@@ -40,6 +40,84 @@ extension MountTests {
                 for file in files { #expect(try file.read(10_000, at: 0) == expected) }
             }
         }
+
+        @Test(arguments: ["none", "lz4"])
+        func `appends and another mount's cuts leave whole records and no gap`(
+            _ codec: String
+        ) throws {
+            let length = 997  // of a record; blocks of 4 KiB, so that many records lie in two
+            try withMounts(3, layout: ["--codec", codec, "--block-size", "4K"]) { volume in
+                let paths = volume.paths("log")
+                try SystemCall.writeFile(paths[0], "")
+                print("appends and cuts: seed \(Scale.seed)")
+                volume.disturb(seed: Scale.seed)
+                let cuts = Locked(0)
+                // Records whose writing began behind the last cut, by writer.
+                let young = Locked<[Int: [Int]]>([:])
+                try inParallel(5) { number in
+                    guard number > 0 else {
+                        var random = SeededRandom(seed: Scale.seed)
+                        for _ in 0..<40 {
+                            let file = try Descriptor(paths[0], O_RDWR | O_APPEND)
+                            let records = Int(try file.status().st_size) / length
+                            guard records > 0 else { continue }
+                            // Writers that have begun may come before the cut or behind it.
+                            try file.truncate(Int.random(in: 1...records, using: &random) * length)
+                            cuts.withLock { $0 += 1 }
+                            young.withLock { $0 = [:] }
+                            try file.write([UInt8](repeating: UInt8(ascii: "0"), count: length))
+                        }
+                        return
+                    }
+                    let file = try Descriptor(paths[1 + number % 2], O_WRONLY | O_APPEND)
+                    for record in 0..<60 {
+                        let before = cuts.withLock { $0 }
+                        let text = Array("<\(number) \(record)>".utf8)
+                        try file.write(
+                            text + [UInt8](repeating: UInt8(ascii: "x"), count: length - text.count)
+                        )
+                        young.withLock { young in
+                            if cuts.withLock({ $0 }) == before {
+                                young[number, default: []].append(record)
+                            }
+                        }
+                    }
+                }
+                for path in paths {
+                    let found = try Self.records(try SystemCall.readFile(path), length: length)
+                    for (writer, records) in young.withLock({ $0 }) {
+                        let own = found[writer] ?? []
+                        #expect(own == own.sorted() && Set(own).count == own.count)
+                        #expect(Set(records).isSubset(of: own), "writer \(writer)")
+                    }
+                }
+            }
+        }
+
+        /// The numbers of each writer's records, in order; writer 0 has none.
+        private static func records(_ bytes: [UInt8], length: Int) throws -> [Int: [Int]] {
+            guard bytes.count.isMultiple(of: length) else {
+                throw AppendLog.Damage(description: "\(bytes.count) bytes")
+            }
+            var found: [Int: [Int]] = [:]
+            for start in stride(from: 0, to: bytes.count, by: length) {
+                let record = bytes[start..<start + length]
+                if record.allSatisfy({ $0 == UInt8(ascii: "0") }) { continue }
+                let parts = record.split(separator: UInt8(ascii: ">"), maxSplits: 1)
+                let words = parts[0].dropFirst().split(separator: UInt8(ascii: " "))
+                guard parts.count == 2, words.count == 2,
+                    parts[1].allSatisfy({ $0 == UInt8(ascii: "x") }),
+                    let writer = Int(String(decoding: words[0], as: UTF8.self)),
+                    let number = Int(String(decoding: words[1], as: UTF8.self))
+                else {
+                    let text = String(decoding: record.prefix(40), as: UTF8.self)
+                    throw AppendLog.Damage(
+                        description: "at byte \(start): \(text.debugDescription)")
+                }
+                found[writer, default: []].append(number)
+            }
+            return found
+        }
     }
 }
 
@@ -48,6 +126,8 @@ struct AppendLog {
     struct Damage: Error, CustomStringConvertible {
         let description: String
     }
+
+    private static let longestFilling = 3_000
 
     /// The numbers of each writer's records, in order of appearance.
     private(set) var sequences: [Int: [Int]] = [:]
@@ -60,7 +140,7 @@ struct AppendLog {
         var file = try Descriptor(path, O_WRONLY | O_APPEND)
         for number in 0..<records {
             let filling = String(
-                repeating: "x", count: Int.random(in: 0...3_000, using: &random))
+                repeating: "x", count: Int.random(in: 0...longestFilling, using: &random))
             let record = Array("<\(writer) \(number) \(filling.count) \(filling)>".utf8)
             let count = try file.write(record)
             guard count == record.count else { throw Damage(description: "a short append") }
@@ -74,14 +154,10 @@ struct AppendLog {
         onWritten(records - 1)
     }
 
-    /// `allowsGaps`: zeros where an append was given its place by a daemon that died then.
-    init(parsing bytes: [UInt8], allowsGaps: Bool = false) throws {
+    init(parsing bytes: [UInt8]) throws {
+        let filling = [UInt8](repeating: UInt8(ascii: "x"), count: Self.longestFilling)
         var position = 0
         while position < bytes.count {
-            if allowsGaps, bytes[position] == 0 {
-                position += 1
-                continue
-            }
             let header = bytes[position..<min(position + 40, bytes.count)]
             let words = header.split(
                 separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
@@ -96,7 +172,8 @@ struct AppendLog {
             }
             let start = words[3].startIndex
             guard start + length < bytes.count, bytes[start + length] == UInt8(ascii: ">"),
-                bytes[start..<start + length].allSatisfy({ $0 == UInt8(ascii: "x") })
+                length <= filling.count,
+                bytes[start..<start + length].elementsEqual(filling[..<length])
             else { throw Damage(description: "a record at byte \(position) is not whole") }
             sequences[writer, default: []].append(number)
             position = start + length + 1

@@ -79,7 +79,7 @@ extension MountTests {
                 check: { volume in
                     for mount in volume.mounts {
                         let bytes = try SystemCall.readFile(mount.path + "/log")
-                        let log = try AppendLog(parsing: bytes, allowsGaps: kills)
+                        let log = try AppendLog(parsing: bytes)
                         for (writer, last) in written.withLock({ $0 }) {
                             let found = log.sequences[writer] ?? []
                             #expect(
