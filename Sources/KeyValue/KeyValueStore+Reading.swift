@@ -17,3 +17,13 @@ extension KeyValueStore {
         }
     }
 }
+
+extension KeyValueStore {
+    /// Stores blocks for no session.
+    public func store(
+        _ writes: [BlockWrite], then batch: Batch?
+    ) throws(StoreError) -> StoreOutcome { try store(writes, then: batch, by: nil) }
+
+    /// Deletes keys for no session.
+    public func drop(_ keys: [Bytes]) throws(StoreError) { try drop(keys, by: nil) }
+}

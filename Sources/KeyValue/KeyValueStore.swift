@@ -40,11 +40,20 @@ public protocol KeyValueStore: AnyObject, Sendable {
     ///
     /// A write whose own condition fails (`.conflict`) stops nothing else, except that the batch does
     /// not happen when `batch` is given: the outcome is then nil.
-    func store(_ writes: [BlockWrite], then batch: Batch?) throws(StoreError) -> StoreOutcome
+    ///
+    /// `session`: the key of the hash of the session whose blocks these are. Once that is deleted, the call
+    /// fails with `StoreError.fenced`; some of the blocks may have been stored before. `nil`: nobody's.
+    func store(
+        _ writes: [BlockWrite], then batch: Batch?, by session: Bytes?
+    ) throws(StoreError) -> StoreOutcome
 
     /// Deletes keys of any kind, pipelined, releasing their memory in the background. Absent keys are
-    /// no error.
-    func drop(_ keys: [Bytes]) throws(StoreError)
+    /// no error. `session`: as for `store`.
+    func drop(_ keys: [Bytes], by session: Bytes?) throws(StoreError)
+
+    /// Ends what is still under way for a session whose hash was deleted before: once this has returned, no
+    /// `store` or `drop` by it changes anything, however late it arrives, and whoever made it.
+    func end(session: Bytes) throws(StoreError)
 
     /// Calls `handler` with each message published on `channel` from now on, in order, from a thread of
     /// the store's own, until the subscription is cancelled. `.interrupted` says that messages may have

@@ -16,7 +16,7 @@ extension MemoryStore {
     }
 
     public func store(
-        _ writes: [BlockWrite], then batch: Batch?
+        _ writes: [BlockWrite], then batch: Batch?, by session: Bytes?
     ) throws(StoreError) -> StoreOutcome {
         guard !writes.isEmpty || batch != nil else { return StoreOutcome(writes: [], batch: nil) }
         try beginTrip()
@@ -24,11 +24,13 @@ extension MemoryStore {
         results.reserveCapacity(writes.count)
         for write in writes {
             if case .copy(let source) = write.kind {
-                results.append(try copy(source, to: write.key))
+                results.append(try copy(source, to: write.key, by: session))
                 continue
             }
             results.append(
-                try shards.withKey(write.key) { () throws(StoreError) in try carryOut(write) })
+                try withKey(write.key, by: session) { () throws(StoreError) in
+                    try carryOut(write)
+                })
         }
         guard let batch, !results.contains(.conflict) else {
             return StoreOutcome(writes: results, batch: nil)
@@ -36,22 +38,40 @@ extension MemoryStore {
         return StoreOutcome(writes: results, batch: try apply(batch))
     }
 
-    public func drop(_ keys: [Bytes]) throws(StoreError) {
+    public func drop(_ keys: [Bytes], by session: Bytes?) throws(StoreError) {
         guard !keys.isEmpty else { return }
         try beginTrip()
-        for key in keys { shards.withKey(key) { shards.remove(key) } }
+        for key in keys {
+            try withKey(key, by: session) { () throws(StoreError) in shards.remove(key) }
+        }
+    }
+
+    /// Nothing is on its way to a store that is in memory.
+    public func end(session: Bytes) throws(StoreError) {}
+
+    /// Runs `body` while nobody else uses the key, if the session is there.
+    private func withKey<Result>(
+        _ key: Bytes, by session: Bytes?, _ body: () throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        guard let session else { return try shards.withKey(key, body) }
+        return try shards.withKeys([key, session]) { () throws(StoreError) in
+            guard shards.item(session) != nil else { throw .fenced }
+            return try body()
+        }
     }
 
     /// The two keys are locked one after the other: nobody relies on both at once.
     private func copy(
-        _ source: Bytes, to key: Bytes
+        _ source: Bytes, to key: Bytes, by session: Bytes?
     ) throws(StoreError) -> StoreOutcome.Write {
         if isFull { throw .outOfMemory }
         let found = try shards.withKey(source) { () throws(StoreError) in
             try shards.string(source)?.bytes
         }
         guard let found else { return .conflict }
-        shards.withKey(key) { shards.put(key, .string(StoredString(found))) }
+        try withKey(key, by: session) { () throws(StoreError) in
+            shards.put(key, .string(StoredString(found)))
+        }
         return .stored(created: nil)
     }
 

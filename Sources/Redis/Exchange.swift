@@ -23,6 +23,9 @@ final class Exchange: @unchecked Sendable {
     var mutates = false
     /// Whether the commands, carried out twice, have the effect of once.
     var mayResend = true
+    /// The session for which blocks are changed: sent over connections only that were made while it was
+    /// there, and are ended with it.
+    var session: Bytes?
 
     /// Which of the commands have hashes as replies.
     private var hashRuns: [(first: Int, count: Int)] = []
@@ -40,6 +43,7 @@ final class Exchange: @unchecked Sendable {
         hashRuns = []
         mutates = false
         mayResend = true
+        session = nil
         rewind()
     }
 

@@ -93,16 +93,19 @@ enum HiredisLink {
         }
     }
 
-    /// Authenticates, selects the database, loads the scripts: two round trips.
+    /// Authenticates, selects the database, loads the scripts: two round trips. With a session the connection
+    /// gets its name, and then a look whether that is there.
     static func greet(
         _ context: Context, _ endpoint: RedisEndpoint, _ options: RedisOptions,
-        _ moreScripts: [Script]
-    ) throws(ConnectFailure) -> (greeting: RedisGreeting, identity: RedisIdentity?) {
+        _ moreScripts: [Script], session: Bytes?
+    ) throws(ConnectFailure) -> (
+        greeting: RedisGreeting, identity: RedisIdentity?, hasSession: Bool
+    ) {
         var hello = ["HELLO", "2"]
         if let password = endpoint.password {
             hello += ["AUTH", endpoint.user ?? "default", password]
         }
-        hello += ["SETNAME", options.safeClientName]
+        hello += ["SETNAME", options.safeClientName + (session.map(SessionClients.suffix) ?? "")]
         try append(context, hello.map { Bytes($0.utf8) })
         let welcome = try reply(context)
         let (greeting, client) = try read(welcome: welcome)
@@ -112,6 +115,7 @@ enum HiredisLink {
         if selects {
             try append(context, [Bytes("SELECT".utf8), Bytes(String(endpoint.database).utf8)])
         }
+        if let session { try append(context, [Bytes("EXISTS".utf8), session]) }
         try append(context, ["INFO", "server", "persistence"].map { Bytes($0.utf8) })
         let scripts = options.loadsScripts ? Script.all + moreScripts : []
         for script in scripts {
@@ -121,6 +125,12 @@ enum HiredisLink {
             try append(context, ["CLIENT", "NO-TOUCH", "ON"].map { Bytes($0.utf8) })
         }
         if selects { try check(try reply(context)) }
+        var hasSession = false
+        if session != nil {
+            let answer = try reply(context)
+            try check(answer)
+            hasSession = answer == .integer(1)
+        }
         let information = try reply(context)
         for script in scripts {
             let answer = try reply(context)
@@ -141,7 +151,7 @@ enum HiredisLink {
         }
         return (
             greeting,
-            run.flatMap { run in client.map { RedisIdentity(run: run, client: $0) } }
+            run.flatMap { run in client.map { RedisIdentity(run: run, client: $0) } }, hasSession
         )
     }
 

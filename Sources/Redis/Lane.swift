@@ -37,13 +37,19 @@ final class Lane: Sendable {
         var lastProblem = "not connected yet"
         var hasBeenUp = false
         var isClosed = false
+        /// For whom blocks were changed last: connections are made for that session, also by those who only
+        /// read.
+        var session: Bytes?
 
         func exchange(_ ticket: Int) -> Exchange { exchanges[ticket - pipeline.answered] }
     }
 
     private enum Entry {
         case submitted(RedisConnection, ticket: Int, PipelineState.Action, writes: [Exchange])
-        case connect
+        case connect(session: Bytes?)
+        /// The connection that is there is not good for the session's blocks, and in use.
+        case leave
+        case fenced
         case wait(until: Deadline)
         case closed
     }
@@ -80,7 +86,10 @@ final class Lane: Sendable {
         while true {
             switch enter(exchange) {
             case .closed: throw .closed
-            case .connect: try connect(exchange.deadline)
+            case .connect(let session): try connect(session, exchange.deadline)
+            case .fenced: throw .rejected(.fenced)
+            // It was shut down, so whoever uses it is about to notice.
+            case .leave: usleep(1_000)
             case .wait(let instant): try awaitLink(until: instant, exchange.deadline)
             case .submitted(let connection, let ticket, let action, let writes):
                 return try carryOut(exchange, connection, ticket, action, writes)
@@ -90,7 +99,8 @@ final class Lane: Sendable {
 
     /// Connects now, once, for the sake of a clear error.
     func connectOnce() throws(ConnectFailure) -> RedisGreeting {
-        let connection = try make(timeoutMilliseconds: connector.options.connectTimeoutMilliseconds)
+        let connection = try make(
+            nil, timeoutMilliseconds: connector.options.connectTimeoutMilliseconds)
         adopt(connection)
         return connection.greeting
     }
@@ -121,13 +131,21 @@ final class Lane: Sendable {
     private func enter(_ exchange: Exchange) -> Entry {
         state.withLock { state in
             if state.isClosed { return .closed }
+            if let session = exchange.session { state.session = session }
             switch state.link {
+            case .up(let connection) where !connection.isGood(for: exchange.session):
+                // The right one, and the session was gone when it was made.
+                if connection.session?.key == exchange.session { return .fenced }
+                connection.socket.shutdown()
+                guard state.pipeline.isIdle else { return .leave }
+                state.link = .connecting
+                return .connect(session: state.session)
             case .up(let connection)
             where !exchange.mayResend && state.pipeline.isIdle && connection.socket.hasEnded:
                 // Found before anything was sent on it, so it is no loss.
                 if let identity = connection.identity { zombies.add(identity) }
                 state.link = .connecting
-                return .connect
+                return .connect(session: state.session)
             case .up(let connection):
                 let (ticket, action) = state.pipeline.submit()
                 state.exchanges.append(exchange)
@@ -135,7 +153,7 @@ final class Lane: Sendable {
             case .down(let instant):
                 guard instant.hasPassed else { return .wait(until: instant) }
                 state.link = .connecting
-                return .connect
+                return .connect(session: state.session)
             case .connecting, .breaking:
                 return .wait(until: exchange.deadline)
             }
@@ -166,12 +184,12 @@ final class Lane: Sendable {
     }
 
     /// The caller has been given the link to connect it.
-    private func connect(_ deadline: Deadline) throws(LaneFailure) {
+    private func connect(_ session: Bytes?, _ deadline: Deadline) throws(LaneFailure) {
         let limit = min(
             connector.options.connectTimeoutMilliseconds, deadline.remainingMilliseconds)
         let failure: ConnectFailure
         do throws(ConnectFailure) {
-            return adopt(try make(timeoutMilliseconds: limit))
+            return adopt(try make(session, timeoutMilliseconds: limit))
         } catch {
             failure = error
         }
@@ -197,9 +215,12 @@ final class Lane: Sendable {
         logger.notice("connected to the store again", metadata: ["lane": "\(name)"])
     }
 
-    private func make(timeoutMilliseconds: Int) throws(ConnectFailure) -> RedisConnection {
+    private func make(
+        _ session: Bytes?, timeoutMilliseconds: Int
+    ) throws(ConnectFailure) -> RedisConnection {
         try connector.connect(
-            moreScripts: scripts.loaded, timeoutMilliseconds: timeoutMilliseconds
+            moreScripts: scripts.loaded, session: session,
+            timeoutMilliseconds: timeoutMilliseconds
         ) { [weak self] in self?.someDeadlineHasPassed ?? true }
     }
 

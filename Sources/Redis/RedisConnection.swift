@@ -21,6 +21,8 @@ final class RedisConnection: @unchecked Sendable {
     let identity: RedisIdentity?
     let address: RedisEndpoint.Address
     let greeting: RedisGreeting
+    /// The session whose name the connection bears, and whether that was there when it got the name.
+    let session: (key: Bytes, isThere: Bool)?
     let socket: RedisSocket
     let reader: ReplyReader
 
@@ -31,14 +33,16 @@ final class RedisConnection: @unchecked Sendable {
     /// `shouldGiveUp` is asked at each tick of a later wait; `true` ends it with `LinkFailure.timedOut`.
     init(
         _ address: RedisEndpoint.Address, _ endpoint: RedisEndpoint, _ options: RedisOptions,
-        moreScripts: [Script] = [],
+        moreScripts: [Script] = [], session: Bytes? = nil,
         timeoutMilliseconds: Int,
         shouldGiveUp: @escaping @Sendable () -> Bool
     ) throws(ConnectFailure) {
         let context = try HiredisLink.connect(address, max(1, timeoutMilliseconds))
         do throws(ConnectFailure) {
-            let welcome = try HiredisLink.greet(context, endpoint, options, moreScripts)
+            let welcome = try HiredisLink.greet(
+                context, endpoint, options, moreScripts, session: session)
             greeting = welcome.greeting
+            self.session = session.map { ($0, welcome.hasSession) }
             identity = welcome.identity
         } catch {
             redisFree(context)
@@ -51,6 +55,12 @@ final class RedisConnection: @unchecked Sendable {
     }
 
     deinit { redisFree(context) }
+
+    /// Whether blocks of `session` may go over it: whoever deletes the session ends it then.
+    func isGood(for session: Bytes?) -> Bool {
+        guard let session else { return true }
+        return self.session.map { $0.key == session && $0.isThere } ?? false
+    }
 }
 
 /// A connection as its server knows it.

@@ -44,13 +44,13 @@ final class RedisConnector: Sendable {
     /// Connects and greets. `timeoutMilliseconds` bounds finding the primary and connecting together, and each
     /// step of the greeting. `shouldGiveUp` is asked at each tick of a later wait.
     func connect(
-        moreScripts: [Script] = [], timeoutMilliseconds: Int,
+        moreScripts: [Script] = [], session: Bytes? = nil, timeoutMilliseconds: Int,
         shouldGiveUp: @escaping @Sendable () -> Bool
     ) throws(ConnectFailure) -> RedisConnection {
         switch endpoint.place {
         case .server(let address):
             return try RedisConnection(
-                address, endpoint, options, moreScripts: moreScripts,
+                address, endpoint, options, moreScripts: moreScripts, session: session,
                 timeoutMilliseconds: timeoutMilliseconds, shouldGiveUp: shouldGiveUp)
         case .sentinels(let group):
             let deadline = Deadline.after(milliseconds: max(1, timeoutMilliseconds))
@@ -58,7 +58,7 @@ final class RedisConnector: Sendable {
             let connection: RedisConnection
             do throws(ConnectFailure) {
                 connection = try RedisConnection(
-                    address, endpoint, options, moreScripts: moreScripts,
+                    address, endpoint, options, moreScripts: moreScripts, session: session,
                     timeoutMilliseconds: deadline.remainingMilliseconds,
                     shouldGiveUp: shouldGiveUp)
             } catch {

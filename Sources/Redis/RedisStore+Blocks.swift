@@ -26,24 +26,26 @@ extension RedisStore {
     }
 
     public func store(
-        _ writes: [BlockWrite], then batch: Batch?
+        _ writes: [BlockWrite], then batch: Batch?, by session: Bytes?
     ) throws(StoreError) -> StoreOutcome {
         guard !writes.isEmpty else {
             return StoreOutcome(
                 writes: [],
                 batch: try batch.map { batch throws(StoreError) in try commitReplicated(batch) })
         }
-        guard let batch else { return StoreOutcome(writes: try storeAlone(writes), batch: nil) }
+        guard let batch else {
+            return StoreOutcome(writes: try storeAlone(writes, session), batch: nil)
+        }
         guard writes.contains(where: \.isConditional) else {
-            return try storeTogether(writes, batch)
+            return try storeTogether(writes, batch, session)
         }
         // Only their answers say whether the batch may follow.
-        let results = try storeAlone(writes)
+        let results = try storeAlone(writes, session)
         if results.contains(.conflict) { return StoreOutcome(writes: results, batch: nil) }
         return StoreOutcome(writes: results, batch: try commitReplicated(batch))
     }
 
-    public func drop(_ keys: [Bytes]) throws(StoreError) {
+    public func drop(_ keys: [Bytes], by session: Bytes?) throws(StoreError) {
         guard !keys.isEmpty else { return }
         try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
             for start in stride(from: 0, to: keys.count, by: Self.keysPerCommand) {
@@ -52,6 +54,7 @@ extension RedisStore {
                 for key in some { exchange.commands.add(key) }
             }
             exchange.mutates = true
+            exchange.session = session
             try call(exchange, on: dataLane())
             try exchange.checkForErrors()
         }
@@ -62,13 +65,16 @@ extension RedisStore {
 
     /// Writes without a batch. What is staged stands in a transaction with what unstages it, so that a
     /// connection lost between the two leaves nothing behind.
-    private func storeAlone(_ writes: [BlockWrite]) throws(StoreError) -> [StoreOutcome.Write] {
+    private func storeAlone(
+        _ writes: [BlockWrite], _ session: Bytes?
+    ) throws(StoreError) -> [StoreOutcome.Write] {
         let isTransaction = writes.contains(where: \.isStaged)
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
             if isTransaction { exchange.commands.begin("MULTI", arguments: 1) }
             for write in writes { exchange.commands.add(write) }
             if isTransaction { exchange.commands.begin("EXEC", arguments: 1) }
             exchange.mutates = true
+            exchange.session = session
             try call(exchange, on: dataLane())
             try exchange.checkForErrors()
             let replies = isTransaction ? try exchange.transactionReplies() : exchange.replies
@@ -79,7 +85,7 @@ extension RedisStore {
     /// Unconditional writes and a batch, in one transaction: one round trip, and whatever refuses a write
     /// stops the batch too.
     private func storeTogether(
-        _ writes: [BlockWrite], _ batch: Batch
+        _ writes: [BlockWrite], _ batch: Batch, _ session: Bytes?
     ) throws(StoreError) -> StoreOutcome {
         let checks = try BatchChecks(batch).checks
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
@@ -92,6 +98,7 @@ extension RedisStore {
             addWait(to: exchange)
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
+            exchange.session = session
             try call(exchange, on: lane)
             try exchange.checkForErrors()
             let isReplicated = try takeWait(from: exchange)

@@ -47,7 +47,7 @@ final class InodeState: Sendable {
         var provedChange: UInt64?
         /// The store named it in a lookup since its last open: who opens it now found it in time.
         var wasJustFound = false
-        /// How often data that was written here was given up: the session was gone.
+        /// How often data that was written here, or locks, were lost: the session was gone.
         var losses: UInt64 = 0
         /// Moves when an entry of this directory changes.
         var entryVersion: UInt64 = 0

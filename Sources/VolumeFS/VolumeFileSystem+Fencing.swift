@@ -6,8 +6,10 @@ import VolumeStore
 // What becomes of this mount when its session is gone: others took it for dead.
 extension VolumeFileSystem {
     /// The session is gone, and others may have gone on without this mount: what was not stored is given
-    /// up, and whoever has the file open is told once (EIO of fsync and close).
-    func giveUpWhatWasNotStored() {
+    /// up, and whoever has the file open is told once (EIO of write, fsync or close). So is whoever has a file
+    /// open of which programs held locks: others may have them by now.
+    func giveUpWhatWasNotStored(locked: [InodeID]) {
+        for inode in locked { inodes.state(of: inode)?.withFacts { $0.losses += 1 } }
         for state in inodes.snapshot() where state.withFacts({ $0.isDirty }) {
             flushStripes.withExclusive(state.id) {
                 let (record, hasLost) = state.withFacts { facts in

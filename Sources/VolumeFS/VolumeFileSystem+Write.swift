@@ -15,6 +15,7 @@ extension VolumeFileSystem {
         guard offset < .maximum, UInt64(payload.count) <= FileOffset.maximum.bytes - offset.bytes
         else { throw .fileTooLarge }
         try refresh(file.state)
+        try reportLosses(of: file)
         try cache.throttle(incoming: payload.count)
         let clearing = privilegeClearing(
             by: caller, of: file.state, if: options.contains(.clearsPrivileges))

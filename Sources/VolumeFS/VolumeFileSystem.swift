@@ -86,7 +86,7 @@ public final class VolumeFileSystem: FileSystemOperations {
             VolumeHooks(
                 onChange: { [weak self] change in self?.apply(change) },
                 beforeSharing: { [weak self] in self?.prepareToShare() },
-                onFenced: { [weak self] in self?.giveUpWhatWasNotStored() },
+                onFenced: { [weak self] in self?.giveUpWhatWasNotStored(locked: $0) },
                 onRegistered: { [weak self] in self?.reclaimOrphans() },
                 onReturn: { [weak self] hasLost in self?.storeReturned(hasLost: hasLost) },
                 onTailCleared: { [weak self] data, blocks in

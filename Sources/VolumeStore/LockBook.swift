@@ -115,10 +115,17 @@ struct LockBook {
         }
     }
 
-    /// The session is gone, and its locks with it. Returns those who waited.
-    mutating func forgetAll() -> [Waiter] {
-        entries = [:]
-        defer { waiters = [:] }
-        return Array(waiters.values)
+    /// The session is gone, and its locks with it. Returns those who waited, and the inodes of which it may
+    /// have held some.
+    mutating func forgetAll(of session: SessionID) -> (waiters: [Waiter], locked: [InodeID]) {
+        let locked = entries.filter { entry in
+            entry.value.isDoubtful
+                || entry.value.table.held.contains { $0.owner.session == session }
+        }
+        defer {
+            entries = [:]
+            waiters = [:]
+        }
+        return (Array(waiters.values), locked.map(\.key))
     }
 }

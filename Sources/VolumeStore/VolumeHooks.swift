@@ -8,8 +8,9 @@ public struct VolumeHooks: Sendable {
     /// This mount is not alone any more. Others change nothing until this returns, so what is only in
     /// memory is stored here.
     public var beforeSharing: @Sendable () -> Void
-    /// The session is gone: what was not stored until now must not be stored any more.
-    public var onFenced: @Sendable () -> Void
+    /// The session is gone: what was not stored until now must not be stored any more. Of these inodes
+    /// programs held locks, which are lost.
+    public var onFenced: @Sendable (_ locked: [InodeID]) -> Void
     /// A new session is there, after `onFenced`.
     public var onRegistered: @Sendable () -> Void
     /// The store was heard again after messages may have been lost. When it has lost changes that it had
@@ -25,7 +26,7 @@ public struct VolumeHooks: Sendable {
     public init(
         onChange: @escaping @Sendable (RemoteChange) -> Void,
         beforeSharing: @escaping @Sendable () -> Void = {},
-        onFenced: @escaping @Sendable () -> Void = {},
+        onFenced: @escaping @Sendable (_ locked: [InodeID]) -> Void = { _ in },
         onRegistered: @escaping @Sendable () -> Void = {},
         onReturn: @escaping @Sendable (_ hasLost: Bool) -> Void = { _ in },
         onTailCleared: @escaping @Sendable (DataID, Range<UInt64>) -> Void = { _, _ in },

@@ -134,7 +134,10 @@ extension VolumeStore {
                 kind: .replaceMatching(
                     header: BlockFrame.raw(epoch: settings.epoch).header, expected: header),
                 payload: UnsafeRawBufferPointer(rebasing: buffer[..<block.contentBytes]))
-            _ = try translated { () throws(StoreError) in try store.store([raw], then: nil) }
+            let session = membership.key(schema)
+            _ = try translated { () throws(StoreError) in
+                try store.store([raw], then: nil, by: session)
+            }
         }
     }
 }

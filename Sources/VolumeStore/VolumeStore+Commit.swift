@@ -74,8 +74,11 @@ extension VolumeStore {
         case .fenced:
             if membership.fence() {
                 logger.error("this mount's session is gone: its lease ran out")
-                failWaiters(with: .ioError)
-                keeperTask { $0.mustRegister = true }
+                let locked = failWaiters(with: .ioError)
+                keeperTask {
+                    $0.mustRegister = true
+                    $0.lostLocks += locked
+                }
             }
             return .ioError
         case .wrongKind:

@@ -118,7 +118,8 @@ extension VolumeStore {
 
     private func drop(_ keys: [Bytes]) throws(Errno) {
         guard !keys.isEmpty else { return }
-        try translated { () throws(StoreError) in try store.drop(keys) }
+        let session = membership.key(schema)
+        try translated { () throws(StoreError) in try store.drop(keys, by: session) }
     }
 
     private func commitBehind(

@@ -59,6 +59,7 @@ extension VolumeStore {
         _ record: InodeRecord, blocks: Range<UInt64>, time: Timestamp
     ) throws(Errno) -> InodeRecord {
         try awaitPermissionToWrite()
+        let session = membership.key(schema)
         var after = refreshed(record)
         let range = blocks.clamped(to: 0..<after.allocatedBlocks)
         var dropped = 0
@@ -70,7 +71,9 @@ extension VolumeStore {
             }
             for start in stride(from: 0, to: keys.count, by: Reaping.keysPerTrip) {
                 let some = Array(keys[start..<min(start + Reaping.keysPerTrip, keys.count)])
-                try translated { () throws(StoreError) in try store.drop(some) }
+                try translated { () throws(StoreError) in
+                    try store.drop(some, by: session)
+                }
             }
         }
         let key = schema.inode(record.id)

@@ -8,6 +8,8 @@ import Telemetry
 struct KeeperTasks {
     /// This mount was fenced: it needs a new session.
     var mustRegister = false
+    /// Inodes of which programs of this mount held locks when it was fenced.
+    var lostLocks: [InodeID] = []
     /// The sessions changed.
     var mustRefresh = false
     /// Those who wait for locks may have been given them unheard.
@@ -150,7 +152,7 @@ extension VolumeStore {
 
     private func carryOut(_ tasks: KeeperTasks) throws(StoreError) {
         if tasks.mustRegister {
-            life.withLock { $0.hooks }?.onFenced()
+            life.withLock { $0.hooks }?.onFenced(tasks.lostLocks)
             try register()
             announce(.everything)
             life.withLock { $0.hooks }?.onRegistered()

@@ -133,7 +133,12 @@ extension VolumeStore {
     }
 
     /// The session is gone: so are its locks, and whoever waits learns it.
-    func failWaiters(with errno: Errno) {
-        for waiter in locks.withLock({ $0.forgetAll() }) { waiter.onAnswer?(errno) }
+    /// Returns the inodes of which it may have held some.
+    @discardableResult
+    func failWaiters(with errno: Errno) -> [InodeID] {
+        let session = sessionID
+        let (waiters, locked) = locks.withLock { $0.forgetAll(of: session) }
+        for waiter in waiters { waiter.onAnswer?(errno) }
+        return locked
     }
 }

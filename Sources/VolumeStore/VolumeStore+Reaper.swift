@@ -78,6 +78,7 @@ extension VolumeStore {
         var count = 0
         var keys: [Bytes] = []
         var done: [GarbageItem] = []
+        let session = membership.key(schema)
         for item in items {
             switch item {
             case .inode(let inode):
@@ -85,30 +86,30 @@ extension VolumeStore {
             case .tail(let inode):
                 if reapTail(of: inode) { count += 1 }
             case .chunks(let data):
-                try dropChunks(of: data)
+                try dropChunks(of: data, by: session)
                 done.append(item)
                 count += 1
             case .blocks(let data, let range):
                 for index in range {
                     keys.append(schema.block(BlockAddress(data: data, index: BlockIndex(index))))
-                    if keys.count == Reaping.keysPerTrip { try drop(&keys) }
+                    if keys.count == Reaping.keysPerTrip { try drop(&keys, by: session) }
                 }
                 done.append(item)
                 count += 1
             }
             if done.count == Reaping.membersPerBatch {
-                try drop(&keys)
+                try drop(&keys, by: session)
                 try forget(&done)
             }
         }
-        try drop(&keys)
+        try drop(&keys, by: session)
         try forget(&done)
         return count
     }
 
-    private func drop(_ keys: inout [Bytes]) throws(StoreError) {
+    private func drop(_ keys: inout [Bytes], by session: Bytes) throws(StoreError) {
         guard !keys.isEmpty else { return }
-        try store.drop(keys)
+        try store.drop(keys, by: session)
         metrics.add(.reapedBlocks, UInt64(keys.count))
         keys = []
     }
@@ -122,7 +123,7 @@ extension VolumeStore {
 
     /// Drops the blocks at `from` and behind in every chunk that the hash names, then the hash.
     func dropChunks(
-        of data: DataID, from: UInt64 = 0, keepsHash: Bool = false
+        of data: DataID, from: UInt64 = 0, keepsHash: Bool = false, by session: Bytes
     ) throws(StoreError) {
         let key = schema.chunks(data)
         var cursor: UInt64 = 0
@@ -145,13 +146,13 @@ extension VolumeStore {
                 while next < end {
                     let stop = min(end, next + UInt64(Reaping.keysPerTrip))
                     var keys = schema.blocks(of: data, next..<stop)
-                    try drop(&keys)
+                    try drop(&keys, by: session)
                     next = stop
                 }
             }
             cursor = next
         } while cursor != 0
-        if !keepsHash { try store.drop([key]) }
+        if !keepsHash { try store.drop([key], by: session) }
     }
 
     /// Whatever this session still has to reap; everything when it is the last one.

@@ -229,9 +229,18 @@ extension VolumeStore {
 
     private func lookWhetherOthersAreAlone(_ others: [SessionID]) throws(StoreError) {
         let answers = try store.readEach(
-            others.map { .fields(key: schema.session($0), [Field.alone]) })
-        // A session whose hash is none can commit nothing.
-        let isAnyAlone = answers.contains { $0 != nil && $0 != .values([nil]) }
+            others.map { .fields(key: schema.session($0), [Field.alone, Field.start]) })
+        var isAnyAlone = false
+        for (other, answer) in zip(others, answers) {
+            guard case .values(let values)? = answer, values.count == 2 else {
+                isAnyAlone = isAnyAlone || answer != nil
+                continue
+            }
+            if values[0] != nil { isAnyAlone = true }
+            // Its hash is gone, so somebody is cleaning up after it: what it has sent must not arrive behind
+            // what is stored from now on.
+            if values[1] == nil { try store.end(session: schema.session(other)) }
+        }
         membership.state.change { $0.mustWaitForOthers = isAnyAlone }
     }
 
@@ -250,9 +259,9 @@ extension VolumeStore {
         }
     }
 
-    /// Blocks are stored by plain commands, which the store does not refuse a session that is gone. So
-    /// none are sent once others may have taken this one for dead: the lease is renewed first, or this
-    /// mount learns that it is fenced.
+    /// The store refuses blocks of a session that is gone (`KeyValueStore.end(session:)`). None are even sent
+    /// once others may have taken this one for dead: the lease is renewed first, or this mount learns that it
+    /// is fenced. That is all there is where the server's user may not list and end connections.
     func requireLease() throws(Errno) {
         guard membership.state.withLock({ $0.leaseEnd.hasPassed }) else { return }
         let leaseEnd = Membership.leaseEnd
@@ -298,13 +307,15 @@ extension VolumeStore {
         try refreshMembership()
     }
 
-    /// Ends another session: fences it, reaps what it held open, then takes it off the list.
+    /// Ends another session: fences it, ends what is on its way to the store, reaps what it held open, gives
+    /// its locks away, then takes it off the list.
     private func cleanUp(after report: SessionReport) throws(StoreError) {
         let id = report.id
         logger.notice(
             "cleaning up after a session that is gone",
             metadata: ["session": "\(id)", "host": "\(report.host)"])
         _ = try commitRaw([], [.delete(key: schema.session(id))])
+        try store.end(session: schema.session(id))
         try reapOrphans(of: id)
         try releaseLocks(of: id)
         _ = try commitRaw(

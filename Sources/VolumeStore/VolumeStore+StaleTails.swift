@@ -139,7 +139,9 @@ extension VolumeStore {
     /// The tail is claimed by this session. `nil` when the last block changed meanwhile.
     private func clearClaimed(_ record: InodeRecord) throws(Errno) -> InodeRecord? {
         let kept = settings.blockSize.blockCount(forSize: record.size)
-        try dropBlocks(of: record, from: kept)
+        // The session that has the claim, whatever this mount's is by now.
+        let session = schema.session(record.tail.claimant ?? sessionID)
+        try dropBlocks(of: record, from: kept, by: session)
         let buffer = scratch.take()
         defer { scratch.giveBack(buffer) }
         let packed = scratch.take()
@@ -170,7 +172,8 @@ extension VolumeStore {
         let outcome = try translated { () throws(StoreError) in
             try slots.withID(session: membership.key(schema)) { id throws(StoreError) in
                 try store.store(
-                    writes, then: Batch(id: id, conditions: conditions, mutations: mutations))
+                    writes, then: Batch(id: id, conditions: conditions, mutations: mutations),
+                    by: session)
             }
         }
         guard case .committed = outcome.batch else { return nil }
@@ -219,18 +222,20 @@ extension VolumeStore {
     }
 
     /// Drops every block that may be stored at `from` or behind.
-    private func dropBlocks(of record: InodeRecord, from: UInt64) throws(Errno) {
+    private func dropBlocks(
+        of record: InodeRecord, from: UInt64, by session: Bytes
+    ) throws(Errno) {
         let dense = record.denseBlocks ?? record.allocatedBlocks
         var next = from
         while next < dense {
             let end = min(dense, next + UInt64(Reaping.keysPerTrip))
             let keys = schema.blocks(of: record.data, next..<end)
-            try translated { () throws(StoreError) in try store.drop(keys) }
+            try translated { () throws(StoreError) in try store.drop(keys, by: session) }
             next = end
         }
         guard record.denseBlocks != nil else { return }
         try translated { () throws(StoreError) in
-            try dropChunks(of: record.data, from: from, keepsHash: true)
+            try dropChunks(of: record.data, from: from, keepsHash: true, by: session)
         }
     }
 }

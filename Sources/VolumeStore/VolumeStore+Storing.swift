@@ -148,7 +148,8 @@ extension VolumeStore {
                 let outcome = try store.store(
                     writes,
                     then: Batch(
-                        id: id, conditions: batch.conditions, mutations: batch.mutations))
+                        id: id, conditions: batch.conditions, mutations: batch.mutations),
+                    by: id.session)
                 if let answer = outcome.batch {
                     noteHistory(answer, batch.mutations, askedAt: before)
                 }

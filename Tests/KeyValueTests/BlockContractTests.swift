@@ -298,6 +298,30 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases)
+    func `blocks of a session that is gone are neither stored nor dropped`(kind: StoreKind) throws {
+        let store = try kind.make()
+        let (here, gone) = (bytes("{V}s1"), bytes("{V}s2"))
+        try store.commit([], .setFields(key: here, [Pair("host", "a")]))
+        func replace(_ payload: Bytes, by session: Bytes) throws -> StoreOutcome {
+            try payload.withUnsafeBytes { payload in
+                try store.store.store(
+                    [BlockWrite(key: key, kind: .replace(header: raw), payload: payload)],
+                    then: Batch(mutations: [.set(key: bytes("done"), value: [1])]), by: session)
+            }
+        }
+        #expect(try replace([1], by: here).batch == .committed(sums: []))
+        try store.commit([], .delete(key: bytes("done")))
+        expectThrows(.fenced) { try replace([2], by: gone) }
+        expectThrows(.fenced) { try store.store.drop([key], by: gone) }
+        #expect(try store.value(key) == raw.bytes + [1])
+        #expect(try !store.exists(bytes("done")))
+        try store.commit([], .delete(key: here))
+        try store.store.end(session: here)
+        expectThrows(.fenced) { try replace([3], by: here) }
+        #expect(try store.value(key) == raw.bytes + [1])
+    }
+
+    @Test(arguments: StoreKind.allCases)
     func `drop deletes keys of any kind and minds no absent ones`(kind: StoreKind) throws {
         let store = try kind.make()
         try store.commit(

@@ -15,6 +15,9 @@ public final class CuttingProxy: Sendable {
     /// Connections cut so far by `cutAnswer`.
     public var cutCount: Int { core.cutCount }
 
+    /// Bytes that came since `hold` and have not been passed on.
+    public var heldBytes: Int { core.heldBytes }
+
     /// The TCP port, when one was asked for.
     public var port: Int? { core.port }
 
@@ -63,6 +66,7 @@ private final class ProxyCore: @unchecked Sendable {
         var isClosed = false
         var disturbance: ProxyDisturbance?
         var isHolding = false
+        var heldBytes = 0
     }
 
     let port: Int?
@@ -118,8 +122,13 @@ private final class ProxyCore: @unchecked Sendable {
 
     func hold(_ isHolding: Bool) { state.change { $0.isHolding = isHolding } }
 
-    private func awaitRelease() {
+    var heldBytes: Int { state.withLock { $0.heldBytes } }
+
+    private func awaitRelease(of count: Int) {
+        guard state.withLock({ $0.isHolding }) else { return }
+        state.change { $0.heldBytes += count }
         let _: Void? = state.wait { $0.isHolding && !$0.isClosed ? nil : () }
+        state.change { $0.heldBytes -= count }
     }
 
     /// Waits as the disturbance has it; false when the piece is to be lost with its connection.
@@ -237,7 +246,7 @@ private final class ProxyCore: @unchecked Sendable {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let received = recv(from, &buffer, buffer.count, 0)
-            awaitRelease()
+            awaitRelease(of: max(0, received))
             guard received > 0, mayPass(buffer[..<received]), passesDisturbance() else { return }
             var sent = 0
             while sent < received {

@@ -89,14 +89,18 @@ final class CountingStore: KeyValueStore {
         try counted("load \(requests.count)") { () throws(StoreError) in try inner.load(requests) }
     }
 
-    func store(_ writes: [BlockWrite], then batch: Batch?) throws(StoreError) -> StoreOutcome {
+    func store(
+        _ writes: [BlockWrite], then batch: Batch?, by session: Bytes?
+    ) throws(StoreError) -> StoreOutcome {
         try counted("store \(writes.map(\.kind)), \(batch.map { "\($0)" } ?? "no batch")") {
-            () throws(StoreError) in try inner.store(writes, then: batch)
+            () throws(StoreError) in try inner.store(writes, then: batch, by: session)
         }
     }
 
-    func drop(_ keys: [Bytes]) throws(StoreError) {
-        try counted("drop \(keys.count)") { () throws(StoreError) in try inner.drop(keys) }
+    func drop(_ keys: [Bytes], by session: Bytes?) throws(StoreError) {
+        try counted("drop \(keys.count)") { () throws(StoreError) in
+            try inner.drop(keys, by: session)
+        }
     }
 
     func subscribe(
@@ -104,6 +108,8 @@ final class CountingStore: KeyValueStore {
     ) throws(StoreError) -> any Subscription {
         try inner.subscribe(to: channel, handler: handler)
     }
+
+    func end(session: Bytes) throws(StoreError) { try inner.end(session: session) }
 
     func status() throws(StoreError) -> StoreStatus {
         try counted("status") { () throws(StoreError) in try inner.status() }

@@ -90,6 +90,9 @@ import VolumeStore
         #expect(answers.withLock { $0 } == [.ioError])
         awaitNewSession(harness, after: session)
         #expect(Polling.wait { (try? volume.mkdir("works")) != nil })
+        // Who believes to hold the lock learns it before anything is written.
+        #expect(throws: Errno.ioError) { try volume.write([1], to: inode, handle, at: 0) }
+        try volume.write([1], to: inode, handle, at: 0)
         _ = try volume.setLock(
             caller, inode: inode, handle: handle, lock: waiting, waits: false, onAnswer: { _ in })
         try volume.close(inode, handle)

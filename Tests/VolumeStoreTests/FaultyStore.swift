@@ -101,13 +101,17 @@ final class FaultyStore: KeyValueStore {
         try around(.load) { () throws(StoreError) in try base.load(requests) }
     }
 
-    func store(_ writes: [BlockWrite], then batch: Batch?) throws(StoreError) -> StoreOutcome {
+    func store(
+        _ writes: [BlockWrite], then batch: Batch?, by session: Bytes?
+    ) throws(StoreError) -> StoreOutcome {
         if let batch { plan.withLock { $0.batches.append(batch) } }
-        return try around(.store) { () throws(StoreError) in try base.store(writes, then: batch) }
+        return try around(.store) { () throws(StoreError) in
+            try base.store(writes, then: batch, by: session)
+        }
     }
 
-    func drop(_ keys: [Bytes]) throws(StoreError) {
-        try around(.drop) { () throws(StoreError) in try base.drop(keys) }
+    func drop(_ keys: [Bytes], by session: Bytes?) throws(StoreError) {
+        try around(.drop) { () throws(StoreError) in try base.drop(keys, by: session) }
     }
 
     func subscribe(
@@ -115,6 +119,8 @@ final class FaultyStore: KeyValueStore {
     ) throws(StoreError) -> any Subscription {
         try base.subscribe(to: channel, handler: handler)
     }
+
+    func end(session: Bytes) throws(StoreError) { try base.end(session: session) }
 
     func status() throws(StoreError) -> StoreStatus { try base.status() }
     var roundTrips: UInt64 { base.roundTrips }

@@ -1,4 +1,5 @@
 import CLinux
+import Foundation
 import Glibc
 import Primitives
 import TestSupport
@@ -169,6 +170,70 @@ extension MountTests {
                 #expect(try program.line() == "closed")
                 let other = try hold(there, "posix")
                 #expect(try other.line().hasPrefix("locked"))
+            }
+        }
+
+        @Test
+        func `a mount that was stopped until others took it for dead changes nothing of theirs`()
+            throws
+        {
+            let count = 100_000
+            let writer = """
+                import fcntl, os, sys
+                file = os.open(sys.argv[1], os.O_RDWR)
+                fcntl.flock(file, fcntl.LOCK_EX)
+                os.pwrite(file, b"A" * int(sys.argv[2]), 0)
+                print("written", flush=True)
+                sys.stdin.readline()
+                try:
+                    os.fsync(file)
+                    print("synced", flush=True)
+                except OSError as error:
+                    print("errno", error.errno, flush=True)
+                """
+            // The dirty bytes wait for the program's fsync.
+            try withMounts(2, flags: ["--flush-interval", "3600"]) { volume in
+                let paths = volume.paths("file")
+                try SystemCall.writeFile(
+                    paths[0], [UInt8](repeating: UInt8(ascii: "o"), count: count))
+                let program = try Talker(["python3", "-c", writer, paths[0], "\(count)"])
+                #expect(try program.line() == "written")
+                let waiting = try hold(paths[1], "flock", waits: true)
+                let daemon = try #require(volume.mounts[0].daemon)
+                let session = try #require(try sessions(volume, of: volume.mounts[0]).first)
+                volume.proxies[0].hold()
+                program.say("sync")
+                // The proxy takes a part of what the daemon sends, whose socket holds the rest.
+                #expect(Polling.wait { volume.proxies[0].heldBytes >= 10_000 })
+                kill(daemon, SIGSTOP)
+                defer { kill(daemon, SIGCONT) }
+                // As if thirty seconds were over.
+                try volume.server.cli("zadd", "{test}s", "1", session)
+                #expect(try waiting.line(limitSeconds: 60).hasPrefix("locked"))
+                let bytes = [UInt8](repeating: UInt8(ascii: "B"), count: count)
+                let file = try Descriptor(paths[1], O_RDWR)
+                try file.write(bytes, at: 0)
+                try file.sync()
+                // What it had sent goes on, and it wakes.
+                volume.leaveAlone()
+                kill(daemon, SIGCONT)
+                #expect(try program.line() == "errno \(EIO)")
+                #expect(
+                    try Polling.wait {
+                        try sessions(volume, of: volume.mounts[0]).contains { $0 != session }
+                    })
+                for path in paths { #expect(try SystemCall.readFile(path) == bytes) }
+                waiting.endInput()
+                waiting.wait()
+            }
+        }
+
+        /// The sessions that a mount has registered.
+        private func sessions(_ volume: SharedVolume, of mount: Mount) throws -> [String] {
+            let ids = try volume.server.cli("zrange", "{test}s", "0", "-1").split(separator: "\n")
+            return try ids.map(String.init).filter { id in
+                try volume.server.cli("hget", "{test}s\(id)", "mount")
+                    .trimmingCharacters(in: .whitespacesAndNewlines) == mount.path
             }
         }
 
