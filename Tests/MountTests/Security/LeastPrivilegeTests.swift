@@ -104,6 +104,29 @@ extension MountTests {
             try rules.expectNothingRefused(but: AccessRules.dispensable)
         }
 
+        @Test func `what a mount that is taken for dead has sent can be stopped with these rights`()
+            throws
+        {
+            let server = try RedisServer()
+            let rules = try AccessRules("volume", on: server)
+            try Program.run(["format", rules.source, "--volume", Mount.volume]).checked()
+            try withMounts(rules, 2) { mounts in
+                try SystemCall.writeFile(mounts[0].path + "/file", Bytes.text(50_000, seed: 1))
+                let daemon = try #require(mounts[0].daemon)
+                kill(daemon, SIGSTOP)
+                defer { kill(daemon, SIGCONT) }
+                func connections() throws -> Int {
+                    try server.cli("CLIENT", "LIST").split(separator: "\n").count {
+                        $0.contains(":{test}s1 ")
+                    }
+                }
+                #expect(try connections() > 0)
+                try server.cli("ZADD", "{test}s", "1", "1")
+                #expect(try Polling.wait(limitSeconds: 60) { try connections() == 0 })
+            }
+            try rules.expectNothingRefused(but: AccessRules.dispensable)
+        }
+
         @Test func `sentinels that want a password tell this user where the primary is`() throws {
             let deployment = try SentinelDeployment()
             let sentinel = deployment.sentinels[0]
@@ -189,7 +212,7 @@ extension MountTests {
                 ["RENAME", "{test}i1", "other"], ["RENAME", "other", "{test}i7"],
                 ["COPY", "other", "{test}i7"], ["SUBSCRIBE", "news"], ["PSUBSCRIBE", "*"],
                 ["PUBLISH", "news", "x"], ["MONITOR"], ["SHUTDOWN", "NOSAVE"], ["SAVE"],
-                ["ACL", "LIST"], ["ACL", "SETUSER", "apusfs", "+@all"], ["CLIENT", "LIST"],
+                ["ACL", "LIST"], ["ACL", "SETUSER", "apusfs", "+@all"], ["CLIENT", "PAUSE", "1"],
                 ["REPLICAOF", "NO", "ONE"], ["DEBUG", "RELOAD"], ["SCRIPT", "FLUSH"],
                 ["FUNCTION", "LIST"], ["MIGRATE", "h", "1", "{test}i1", "0", "1"],
                 ["DUMP", "{test}i1"], ["SLOWLOG", "GET"], ["RANDOMKEY"],
