@@ -34,7 +34,7 @@ public final class FuseServer: @unchecked Sendable {
     private let lifecycle = Monitor(Lifecycle())
     /// Rank: below every lock of a filesystem; held for no call.
     private let workers = Locked<[UnsafeMutablePointer<Worker>]>([])
-    private let notifier: QueuedNotifier
+    let notifier: QueuedNotifier
     let pendingLocks = PendingLocks()
     private let wasAborted = Atomic(false)
     /// With `splice`: what went through pipes, large or small.

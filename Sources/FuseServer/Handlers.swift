@@ -43,8 +43,16 @@ extension FuseServer {
         let answer = try fileSystem.open(
             caller, inode: inode,
             options: OpenOptions(flags: flags, clearsPrivileges: request.clearsPrivileges))
-        if !request.reply(fuse_open_out(answer)) {
-            release(caller, inode, answer.handle)
+        let out = fuse_open_out(answer)
+        guard notifier.waits(for: inode) else {
+            if !request.reply(out) { release(caller, inode, answer.handle) }
+            return
+        }
+        // While the kernel is told that attributes are out of date, it throws away those that it is given
+        // (fuse_change_attributes), so a read behind this open would go by the old size.
+        let deferred = request.deferred
+        notifier.afterInvalidations(of: inode) { [self] in
+            if !deferred.reply(out) { release(caller, inode, answer.handle) }
         }
     }
 

@@ -60,11 +60,20 @@ final class NotificationLane: @unchecked Sendable {
         let thread = state.change { state in
             state.isRunning = false
             state.session = nil
-            state.afterMarker = [:]
             defer { state.thread = nil }
             return state.thread
         }
         thread?.join()
+        let waiting = state.withLock { state in
+            defer { state.afterMarker = [:] }
+            return state.afterMarker.values.map { $0 }
+        }
+        for body in waiting { body() }
+    }
+
+    /// Something waits, or is being sent.
+    var isBusy: Bool {
+        state.withLock { $0.isRunning && ($0.isSending || $0.queue.count > 0) }
     }
 
     /// Sends one at once, in the calling thread.

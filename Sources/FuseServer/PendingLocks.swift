@@ -58,9 +58,17 @@ final class PendingLocks: Sendable {
 
 /// A request whose answer does not come from the worker that received it.
 struct DeferredRequest: @unchecked Sendable {
-    // SAFETY: libfuse keeps it until it is answered, and may be answered from any thread; `PendingLocks`
-    // sees to it that this happens once, before the session is destroyed.
+    // SAFETY: libfuse keeps it until it is answered, and may be answered from any thread; whoever
+    // defers it sees to it that this happens once, before the session is destroyed.
     let pointer: OpaquePointer
 
     func answer(_ errno: Errno?) { fuse_reply_err(pointer, errno?.rawValue ?? 0) }
+
+    /// One of the kernel's structs (linux/fuse.h). Whether the kernel took it.
+    func reply(_ value: some BitwiseCopyable) -> Bool {
+        withUnsafeBytes(of: value) { bytes in
+            fuse_reply_buf(
+                pointer, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count) == 0
+        }
+    }
 }

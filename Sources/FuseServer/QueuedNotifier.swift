@@ -43,6 +43,9 @@ final class QueuedNotifier: KernelNotifier {
 
     func expireAttributes(_ inode: InodeID) { lanes[0].expireAttributes(inode) }
 
+    /// Whether `afterInvalidations` would have to wait.
+    func waits(for inode: InodeID) -> Bool { lane(of: inode).isBusy }
+
     func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void) {
         lane(of: inode).afterAll(body)
     }

@@ -226,6 +226,35 @@ import Testing
         }
     }
 
+    @Test func `an open is answered after what waits for its inode has been sent`() throws {
+        try withCachingMount { mount, notifier in
+            let names = (0..<4).map { "file-\($0)" }
+            let inodes = names.map { mount.files.plant($0, data: [1]) }
+            // One in the lane of the root's entries.
+            let number = try #require(inodes.firstIndex { $0.rawValue % 2 == 1 })
+            let path = mount.path + "/" + names[number]
+            _ = try Call.status(path)
+            mount.files.configure { $0.held = ["create"] }
+            let creator = WorkerThread(name: "creator") {
+                do { try Call.create(mount.path + "/new") } catch { Issue.record(error) }
+            }
+            #expect(mount.files.wait { $0.record.heldCount["create"] == 1 })
+            // Waits in the kernel for the directory, and the other one behind it.
+            notifier.invalidateEntry(parent: .root, name: Array("gone".utf8))
+            notifier.invalidateInode(inodes[number], range: nil)
+            let isOpen = Monitor(false)
+            let opener = WorkerThread(name: "opener") {
+                do { _ = try Call.contents(path) } catch { Issue.record(error) }
+                isOpen.change { $0 = true }
+            }
+            let early: Void? = isOpen.wait(until: .after(milliseconds: 200)) { $0 ? () : nil }
+            #expect(early == nil)
+            mount.files.configure { $0.held = [] }
+            creator.join()
+            opener.join()
+        }
+    }
+
     @Test func `after the end notifications are dropped`() throws {
         let mount = try TestMount()
         let notifier = try #require(mount.files.notifier)

@@ -144,6 +144,75 @@ extension MountTests {
             }
         }
 
+        @Test func `a directory is replaced by a rename or gets an entry, never both`() throws {
+            try withMounts(2) { volume in
+                for round in 0..<20 {
+                    let paths = volume.paths("round-\(round)")
+                    try SystemCall.mkdir(paths[0])
+                    for name in ["old", "new"] { try SystemCall.mkdir(paths[0] + "/" + name) }
+                    try SystemCall.writeFile(paths[0] + "/new/is-new", "")
+                    let isReplaced = Locked(false)
+                    let isMade = Locked(false)
+                    try inParallel(2) { number in
+                        do throws(Errno) {
+                            if number == 0 {
+                                try SystemCall.rename(paths[0] + "/new", paths[0] + "/old")
+                                isReplaced.withLock { $0 = true }
+                            } else {
+                                try SystemCall.mkdir(paths[1] + "/old/entry")
+                                isMade.withLock { $0 = true }
+                            }
+                        } catch {
+                            guard [.directoryNotEmpty, .noEntry, .stale].contains(error) else {
+                                throw error
+                            }
+                        }
+                    }
+                    let expected: [String]
+                    switch (isReplaced.withLock { $0 }, isMade.withLock { $0 }) {
+                    case (true, false): expected = ["is-new"]
+                    case (false, true): expected = ["entry"]
+                    // The entry was made in what had taken the place.
+                    case (true, true): expected = ["entry", "is-new"]
+                    case (false, false): expected = ["nobody won"]
+                    }
+                    for path in paths {
+                        let found = try Listing.names(path + "/old").filter { !$0.hasPrefix(".") }
+                        #expect(found.sorted() == expected, "round \(round)")
+                    }
+                }
+            }
+        }
+
+        @Test func `exchanges from two mounts lose neither name`() throws {
+            try withMounts(2) { volume in
+                let directories = volume.mounts.map(\.path)
+                try SystemCall.writeFile(directories[0] + "/a", "first")
+                try SystemCall.mkdir(directories[0] + "/b")
+                try SystemCall.writeFile(directories[0] + "/b/in", "second")
+                let exchanges = Locked(0)
+                try inParallel(4) { number in
+                    let path = directories[number % 2]
+                    for _ in 0..<25 {
+                        try SystemCall.rename(
+                            path + "/a", path + "/b", flags: UInt32(APUSFS_RENAME_EXCHANGE))
+                        exchanges.withLock { $0 += 1 }
+                    }
+                }
+                // An even number leaves everything where it was.
+                #expect(exchanges.withLock { $0 } == 100)
+                for path in directories {
+                    #expect(
+                        try Polling.wait {
+                            try SystemCall.stat(path + "/a").st_mode & S_IFMT == S_IFREG
+                        })
+                    #expect(try SystemCall.readFile(path + "/a") == Array("first".utf8))
+                    #expect(try SystemCall.readFile(path + "/b/in") == Array("second".utf8))
+                    #expect(try SystemCall.stat(path).st_nlink == 3)
+                }
+            }
+        }
+
         @Test func `an operation whose answer was lost has happened once, and says so`() throws {
             try withMounts(2) { volume in
                 let (mount, proxy) = (volume.mounts[0], volume.proxies[0])
