@@ -29,6 +29,8 @@ final class InodeState: Sendable {
         /// The file was cut here, and blocks behind its end may have been loaded before the store dropped
         /// them. Stays until the file grows, also when the record says by then that its tail is clear.
         var mayHoldCutBlocks = false
+        /// What was preallocated here and is not written yet; `nil` for nearly every file.
+        var preallocation: Preallocation?
         /// Moves as a write begins and as it ends, so that a flush knows whether it has stored the last one.
         var writeSequence: UInt64 = 0
         var openCount = 0
@@ -102,7 +104,10 @@ extension InodeState.Facts {
             && merged.modificationTime == record.modificationTime
         if !isSameData { kernelPagesAreValid = false }
         if merged != record { kernelAttributesAreStale = true }
-        if merged.data != record.data { writtenBlocks = 0 }
+        if merged.data != record.data {
+            writtenBlocks = 0
+            preallocation = nil
+        }
         storedBound = fetched.allocatedBlocks
         if merged.hasXattrs && !record.hasXattrs { systemAttributes = nil }
         record = merged
@@ -175,10 +180,14 @@ extension InodeState.Facts {
 extension InodeRecord {
     /// What stat(2) shows. `dirtyBlocks` are counted as if they were new ones: exact for a file without
     /// holes, and for any file once it is flushed.
-    func attributes(blockSize: BlockSize, dirtyBlocks: Int) -> Attributes {
-        let storedBytes = (storedBlocks + UInt64(dirtyBlocks)).multipliedReportingOverflow(
-            by: UInt64(blockSize.bytes))
-        let roundedSize = size > UInt64(Int64.max) - 4_096 ? size : (size + 4_095) & ~4_095
+    func attributes(
+        blockSize: BlockSize, dirtyBlocks: Int, preallocation: Preallocation?
+    ) -> Attributes {
+        let blocks = storedBlocks + UInt64(dirtyBlocks) + (preallocation?.count ?? 0)
+        let product = blocks.multipliedReportingOverflow(by: UInt64(blockSize.bytes))
+        let storedBytes = product.overflow ? .max : product.partialValue
+        let end = max(size, preallocation?.end ?? 0)
+        let roundedSize = end > UInt64(Int64.max) - 4_096 ? end : (end + 4_095) & ~4_095
         let shownSize: UInt64 =
             switch kind {
             case .symbolicLink: UInt64(target.count)
@@ -187,7 +196,7 @@ extension InodeRecord {
             }
         let sectors: UInt64 =
             switch kind {
-            case .regular: min(storedBytes.partialValue, roundedSize) / 512
+            case .regular: min(storedBytes, roundedSize) / 512
             case .directory: 8
             case .symbolicLink, .fifo, .socket, .characterDevice, .blockDevice: 0
             }

@@ -108,9 +108,12 @@ extension VolumeFileSystem {
 
     /// What stat(2) shows of an inode.
     func attributes(of state: InodeState) -> Attributes {
-        let (record, isDirty) = state.withFacts { ($0.record, $0.isDirty) }
+        let (record, isDirty, preallocation) = state.withFacts {
+            ($0.record, $0.isDirty, $0.preallocation)
+        }
         return record.attributes(
-            blockSize: blockSize, dirtyBlocks: isDirty ? cache.dirtyBlockCount(of: state.id) : 0)
+            blockSize: blockSize, dirtyBlocks: isDirty ? cache.dirtyBlockCount(of: state.id) : 0,
+            preallocation: preallocation)
     }
 
     public func statfs(_ caller: Caller, inode: InodeID) throws(Errno) -> VolumeStatistics {

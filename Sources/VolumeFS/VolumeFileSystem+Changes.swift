@@ -56,7 +56,10 @@ extension VolumeFileSystem {
     }
 
     func expireData(_ inode: InodeID, _ data: DataID, _ blocks: Range<UInt64>) {
-        inodes.state(of: inode)?.withFacts { $0.kernelPagesAreValid = false }
+        inodes.state(of: inode)?.withFacts { facts in
+            facts.kernelPagesAreValid = false
+            facts.preallocation?.remove(blocks)
+        }
         cache.invalidate(data, blocks: blocks)
         let size = UInt64(blockSize.bytes)
         let start = blocks.lowerBound.multipliedReportingOverflow(by: size)
@@ -110,6 +113,7 @@ extension VolumeFileSystem {
                 facts.names = nil
                 facts.listing = nil
                 facts.entryVersion &+= 1
+                facts.preallocation = nil
             }
         }
         // A kernel that knows no epochs was given short times for entries.

@@ -160,6 +160,7 @@ extension VolumeFileSystem {
             facts.record.storedBlocks = outcome.storedBlocks
             facts.storedBound = max(facts.storedBound, targets.upperBound)
             facts.writtenBlocks = max(facts.writtenBlocks, targets.upperBound)
+            facts.preallocation?.remove(targets)
         }
     }
 }

@@ -43,6 +43,10 @@ extension VolumeFileSystem {
                 facts.writtenBlocks = 0
                 facts.storedBound = 0
             }
+            if size < before.size || after.data != before.data {
+                facts.preallocation?.cut(
+                    to: size, blockCount: blockSize.blockCount(forSize: size))
+            }
             facts.record = record
             facts.mayHoldCutBlocks = size > 0 && size < before.size
         }

@@ -4,7 +4,8 @@ public import Primitives
 import VolumeStore
 
 // fallocate(2). A store has no reservations: preallocating sets the size and makes sure that the store has
-// room at this moment, but a later write can still be refused (docs/SEMANTICS.md).
+// room at this moment, but a later write can still be refused (docs/SEMANTICS.md). That `st_blocks` shows
+// what was preallocated is a matter of this mount's memory alone.
 extension VolumeFileSystem {
     public func fallocate(
         _ caller: Caller, inode: InodeID, handle: HandleID, mode: Int32, offset: FileOffset,
@@ -45,12 +46,56 @@ extension VolumeFileSystem {
                     facts.clearPrivileges(clearing)
                 }
             }
-            guard request.leastSize > state.record.size else { return }
-            try flushStripes.withExclusive(state.id) { () throws(Errno) in
-                try resizeHoldingStripes(
-                    state, to: request.leastSize, clearing: clearing)
+            if request.leastSize > state.record.size {
+                try flushStripes.withExclusive(state.id) { () throws(Errno) in
+                    try resizeHoldingStripes(
+                        state, to: request.leastSize, clearing: clearing)
+                }
+            }
+            switch request.action {
+            case .reserve, .zero: try notePreallocation(of: request.range, in: state)
+            case .punch:
+                state.withFacts { $0.preallocation?.remove(wholeBlocks(of: request.range)) }
             }
         }
+    }
+
+    /// Blocks in which a look for what is stored already is worth its trips, of 4,096 blocks each.
+    private static let mostBlocksLookedFor = 65_536
+
+    /// From now on `st_blocks` counts the blocks of the range that nobody has stored. The caller holds the
+    /// inode's stripe exclusively. Costs no trip where nothing was written yet.
+    private func notePreallocation(
+        of range: Range<UInt64>, in state: InodeState
+    ) throws(Errno) {
+        let first = range.lowerBound / UInt64(blockSize.bytes)
+        let blocks = first..<blockSize.blockCount(forSize: range.upperBound)
+        var (record, bound) = state.withFacts { facts in
+            (facts.record, max(facts.storedBound, facts.writtenBlocks))
+        }
+        let isDirty = cache.dirtyBlockCount(of: state.id) > 0
+        if record.storedBlocks == 0, !isDirty { bound = 0 }
+        let asked = blocks.clamped(to: 0..<bound)
+        var absent = Preallocation()
+        absent.insert(blocks.clamped(to: bound..<UInt64.max), end: range.upperBound)
+        if !asked.isEmpty, asked.count <= Self.mostBlocksLookedFor {
+            if isDirty { try flush(state) }
+            record = state.record
+            let stored = try store.storedBlockIndexes(record.data, in: asked)
+            absent.insert(asked, end: range.upperBound)
+            for (block, isStored) in zip(asked, stored) where isStored {
+                absent.remove(block..<block + 1)
+            }
+        }
+        state.withFacts { facts in
+            for blocks in absent.ranges { facts.preallocation?.insert(blocks, end: absent.end) }
+            if facts.preallocation == nil { facts.preallocation = absent }
+        }
+    }
+
+    private func wholeBlocks(of range: Range<UInt64>) -> Range<UInt64> {
+        let first = blockSize.blockCount(forSize: range.lowerBound)
+        return first..<max(first, range.upperBound / UInt64(blockSize.bytes))
     }
 
     /// ENOSPC when the store has no room now for what of the range cannot be stored already.

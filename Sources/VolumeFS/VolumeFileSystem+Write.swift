@@ -55,6 +55,8 @@ extension VolumeFileSystem {
                 facts.writtenBlocks = max(
                     facts.writtenBlocks, blockSize.blockCount(forSize: end))
             }
+            facts.preallocation?.remove(
+                offset.bytes / UInt64(blockSize.bytes)..<blockSize.blockCount(forSize: end))
             return (facts.record, max(facts.storedBound, facts.writtenBlocks))
         }
         var done = 0

@@ -1,5 +1,7 @@
 import FileSystem
+import Foundation
 import Primitives
+import TestSupport
 import Testing
 
 @testable import VolumeFS
@@ -121,6 +123,94 @@ import Testing
         #expect(try harness.volume.seek(.hole, inode, handle, from: 10 * 4_096) == 10 * 4_096 + 1)
         #expect(try harness.volume.attributes(inode).storedSectors == 8)
         #expect(try harness.storeHarness.allKeys().count { $0.contains("/b{") } == 0)
+    }
+
+    @Test func `preallocated blocks are a set of indexes`() {
+        var random = SeededRandom(seed: 568)
+        for _ in 0..<200 {
+            var preallocation = Preallocation()
+            var model: Set<UInt64> = []
+            for _ in 0..<30 {
+                let start = UInt64.random(in: 0..<40, using: &random)
+                let blocks = start..<start + UInt64.random(in: 0..<12, using: &random)
+                switch Int.random(in: 0..<5, using: &random) {
+                case 0...1:
+                    preallocation.insert(blocks, end: 0)
+                    model.formUnion(blocks)
+                case 2...3:
+                    preallocation.remove(blocks)
+                    model.subtract(blocks)
+                default:
+                    let end = UInt64.random(in: 20..<60, using: &random)
+                    preallocation.cut(to: end * 4_096, blockCount: end)
+                    model = model.filter { $0 < end }
+                }
+                #expect(preallocation.ranges.flatMap { Array($0) } == model.sorted())
+                #expect(preallocation.count == UInt64(model.count))
+                #expect(
+                    zip(preallocation.ranges, preallocation.ranges.dropFirst()).allSatisfy {
+                        $0.upperBound < $1.lowerBound
+                    })
+            }
+        }
+        var many = Preallocation()
+        for index in 0...UInt64(Preallocation.mostRanges) {
+            many.insert(index * 2..<index * 2 + 1, end: 0)
+        }
+        #expect(many == Preallocation())
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `st_blocks counts what was preallocated, written or not, and nothing is stored for it`(
+        _ kind: StoreKind
+    ) throws {
+        let harness = try VolumeHarness(store: kind, blockSize: 4_096)
+        defer { harness.unmount() }
+        let volume = harness.volume
+        let (inode, handle) = try volume.create("f")
+        func blocks() throws -> UInt64 { try volume.attributes(inode).storedSectors / 8 }
+        func stored() throws -> Int {
+            try harness.storeHarness.allKeys().count { $0.contains("/b{") }
+        }
+        // Behind the end, too; a second time changes nothing.
+        for _ in 0..<2 {
+            try volume.allocate(inode, handle, mode: 1, at: 4_095, count: 8 * 4_096 + 2)
+            #expect(try blocks() == 10)
+        }
+        #expect(try volume.attributes(inode).size == 0)
+        #expect(try stored() == 0)
+        // Written, it is counted as before: dirty, and stored.
+        try volume.write([UInt8](repeating: 1, count: 4_096), to: inode, handle, at: 4_096)
+        #expect(try blocks() == 10)
+        try volume.fsync(inode, handle)
+        #expect(try blocks() == 10)
+        #expect(try stored() == 1)
+        // What is there already is not counted again.
+        try volume.allocate(inode, handle, mode: 0, at: 0, count: 12 * 4_096)
+        #expect(try blocks() == 12)
+        // Holes give space back; clearing keeps it.
+        try volume.allocate(inode, handle, mode: 3, at: 4_096, count: 3 * 4_096)
+        #expect(try blocks() == 9)
+        try volume.allocate(inode, handle, mode: 16, at: 0, count: 2 * 4_096)
+        #expect(try blocks() == 10)
+        #expect(try stored() == 0)
+        try volume.truncate(inode, to: 3 * 4_096)
+        #expect(try blocks() == 2)
+        try volume.truncate(inode, to: 0)
+        #expect(try blocks() == 0)
+        // Another mount's blocks are not counted twice, as soon as it has been heard of.
+        try volume.allocate(inode, handle, mode: 0, at: 0, count: 4 * 4_096)
+        let second = try harness.secondMount()
+        defer { second.unmounted() }
+        let there = try second.open(inode)
+        try second.write([UInt8](repeating: 1, count: 2 * 4_096), to: inode, there, at: 0)
+        try second.fsync(inode, there)
+        let deadline = ContinuousClock.now + .seconds(20)
+        while try blocks() != 4, ContinuousClock.now < deadline { usleep(10_000) }
+        #expect(try blocks() == 4)
+        // Nothing is stored for it, so that a new mount counts what is stored.
+        try harness.remount()
+        #expect(try harness.volume.attributes(inode).storedSectors == 2 * 8)
     }
 
     @Test func `preallocation sets the size, stores nothing, and is refused when there is no room`()

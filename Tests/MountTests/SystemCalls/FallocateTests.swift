@@ -58,6 +58,22 @@ extension MountTests.SystemCallTests {
             #expect(try file.status().st_size == 10 * 126_976)
         }
 
+        @Test func `preallocated space is in st_blocks before it is written, and after`() throws {
+            let (file, _) = try file(0)
+            for mode: AllocationMode in [.keepSize, []] {
+                try file.allocate(mode, at: 4_095, count: 300_000)
+                let allocated = try file.status().st_blocks
+                #expect(allocated * 512 >= 300_000)
+                #expect(allocated * 512 <= 4_095 + 300_000 + 4_096)
+                try file.write(Bytes.pattern(300_000, seed: 6), at: 4_095)
+                #expect(try file.status().st_blocks == allocated)
+                try file.sync()
+                #expect(try file.status().st_blocks == allocated)
+                try file.truncate(0)
+                #expect(try file.status().st_blocks == 0)
+            }
+        }
+
         @Test func `ZERO_RANGE clears, and without KEEP_SIZE also grows`() throws {
             let (file, bytes) = try file(10_000)
             try file.allocate([.zeroRange, .keepSize], at: 9_000, count: 5_000)
