@@ -36,6 +36,7 @@ let package = Package(
         // No pkgConfig: hiredis.pc carries a flag that SwiftPM prohibits.
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "CJemalloc",
@@ -53,7 +54,7 @@ let package = Package(
         .target(
             name: "Redis",
             dependencies: [
-                "CHiredis", "CLinux", "KeyValue", "Primitives", "Telemetry",
+                "CHiredis", "CLinux", "COpenSSL", "KeyValue", "Primitives", "Telemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: hot),
         .target(

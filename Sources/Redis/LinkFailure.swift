@@ -8,6 +8,8 @@ enum LinkFailure: Error, Hashable {
     /// The program that waits for the answer was killed.
     case interrupted
     case system(code: Int32)
+    /// TLS broke down; says why.
+    case tls(String)
     /// By Sentinel: the server is the primary no longer.
     case demoted
     /// Bytes that no Redis server sends.
@@ -21,6 +23,7 @@ enum LinkFailure: Error, Hashable {
         case .interrupted: "the program that waited was killed"
         case .demoted: "the server is no primary any more"
         case .system(let code): String(cString: strerror(code))
+        case .tls(let text): text
         case .malformedReply(let what): "malformed reply: \(what)"
         }
     }

@@ -1,5 +1,6 @@
 import CHiredis
 import KeyValue
+import Primitives
 
 /// Why there is no connection.
 enum ConnectFailure: Error, Hashable {
@@ -13,9 +14,8 @@ enum ConnectFailure: Error, Hashable {
 
 /// One connection to a server, ready to use: authenticated, database selected, scripts loaded.
 ///
-/// hiredis connects and speaks during the greeting; from then on commands and replies go through the
-/// context's descriptor without it. One thread may send while another receives; `shutdown` comes from
-/// any thread.
+/// hiredis connects; all commands and replies go through the context's descriptor without it. One thread may
+/// send while another receives; `shutdown` comes from any thread.
 final class RedisConnection: @unchecked Sendable {
     /// Names the server process and, within it, this connection; `nil` where the server does not tell.
     let identity: RedisIdentity?
@@ -37,10 +37,21 @@ final class RedisConnection: @unchecked Sendable {
         timeoutMilliseconds: Int,
         shouldGiveUp: @escaping @Sendable () -> Bool
     ) throws(ConnectFailure) {
-        let context = try HiredisLink.connect(address, max(1, timeoutMilliseconds))
+        let timeout = max(1, timeoutMilliseconds)
+        let deadline = Deadline.after(milliseconds: timeout)
+        let context = try HiredisLink.connect(address, timeout)
+        let limit = Conversation.Limit()
+        let socket: RedisSocket
         do throws(ConnectFailure) {
-            let welcome = try HiredisLink.greet(
-                context, endpoint, options, moreScripts, session: session)
+            socket = try HiredisLink.socket(of: context, address, endpoint.tls, until: deadline) {
+                limit.hasPassed || shouldGiveUp()
+            }
+            let conversation = Conversation(socket, limit)
+            let welcome = try Greeting(conversation, stepMilliseconds: timeout)
+                .greet(endpoint, options, moreScripts, session: session)
+            guard !conversation.hasBytes else {
+                throw .rejected(.protocolViolation("the server answers more than it was asked"))
+            }
             greeting = welcome.greeting
             self.session = session.map { ($0, welcome.hasSession) }
             identity = welcome.identity
@@ -48,9 +59,10 @@ final class RedisConnection: @unchecked Sendable {
             redisFree(context)
             throw error
         }
+        limit.lift()
         self.context = context
         self.address = address
-        socket = RedisSocket(descriptor: context.pointee.fd, shouldGiveUp: shouldGiveUp)
+        self.socket = socket
         reader = ReplyReader(source: socket)
     }
 

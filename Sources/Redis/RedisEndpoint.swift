@@ -23,6 +23,8 @@ public struct RedisEndpoint: Hashable, Sendable, CustomStringConvertible,
     public var database: Int
     /// For sentinels that want a password; `nil`: they get `user` and `password`.
     public var sentinelPassword: String?
+    /// `nil`: nothing is encrypted. With it, sentinels are spoken to by TLS, too.
+    public var tls: TLSOptions?
 
     public init(
         _ place: Place, user: String? = nil, password: String? = nil, database: Int = 0
@@ -41,11 +43,12 @@ public struct RedisEndpoint: Hashable, Sendable, CustomStringConvertible,
 
     public var description: String {
         let name = user.map { "\($0)@" } ?? ""
+        let scheme = tls == nil ? "redis" : "rediss"
         switch place {
         case .server(.tcp(let host, let port)):
-            return "redis://\(name)\(Address.tcp(host: host, port: port))/\(database)"
+            return "\(scheme)://\(name)\(Address.tcp(host: host, port: port))/\(database)"
         case .server(.unix(let path)): return "unix://\(name)\(path)?db=\(database)"
-        case .sentinels(let group): return "redis-sentinel://\(name)\(group)/\(database)"
+        case .sentinels(let group): return "\(scheme)-sentinel://\(name)\(group)/\(database)"
         }
     }
 

@@ -2,8 +2,8 @@ import CLinux
 import Glibc
 import Primitives
 
-/// The descriptor of a connection, once hiredis has done its part: gather writes, and reads straight to
-/// where the bytes belong. One thread may send while another receives; `shutdown` comes from any thread.
+/// The descriptor of a connection that hiredis has made: gather writes, and reads straight to where the bytes
+/// belong, or both by TLS. One thread may send while another receives; `shutdown` comes from any thread.
 final class RedisSocket: ByteSource, @unchecked Sendable {
     /// How often a wait looks whether it should end.
     static let tickMilliseconds = 50
@@ -16,11 +16,15 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
     private static let maximumPieces = 1_024
 
     /// Owned by the hiredis context beside which this object stands.
-    private let descriptor: Int32
-    private let shouldGiveUp: @Sendable () -> Bool
+    let descriptor: Int32
+    private let tls: TLSSession?
+    let shouldGiveUp: @Sendable () -> Bool
 
-    init(descriptor: Int32, shouldGiveUp: @escaping @Sendable () -> Bool) {
+    init(
+        descriptor: Int32, tls: TLSSession?, shouldGiveUp: @escaping @Sendable () -> Bool
+    ) {
         self.descriptor = descriptor
+        self.tls = tls
         self.shouldGiveUp = shouldGiveUp
         // A socket that cannot be limited is broken, which its first use tells.
         _ = apusfs_limit_socket_waits(descriptor, Int32(Self.tickMilliseconds))
@@ -36,6 +40,7 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
 
     /// Whether the server has closed an idle connection; does not wait.
     var hasEnded: Bool {
+        if let tls { return tls.hasEnded }
         var byte: UInt8 = 0
         let received = recv(descriptor, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
         return received == 0 || received < 0 && errno != EAGAIN && errno != EINTR
@@ -43,6 +48,7 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
 
     /// Sends all pieces, in order; `pieces` is used up.
     func send(_ pieces: inout [iovec]) throws(LinkFailure) {
+        if let tls { return try send(pieces, by: tls) }
         var next = 0
         while next < pieces.count {
             let count = min(pieces.count - next, Self.maximumPieces)
@@ -73,6 +79,7 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
     func receive(
         into first: UnsafeMutableRawBufferPointer, then second: UnsafeMutableRawBufferPointer
     ) throws(LinkFailure) -> Int {
+        if let tls { return try receive(into: first, then: second, by: tls) }
         var silentTicks = 0
         while true {
             let received: Int

@@ -59,7 +59,9 @@ import Testing
 
     @Test func `the version names every part, and jemalloc only when it is at work`() throws {
         let result = try run("version").checked()
-        for part in ["apusfs: ", "swift: ", "libfuse: 3.", "hiredis: ", "redis-server: 7."] {
+        for part in [
+            "apusfs: ", "swift: ", "libfuse: 3.", "hiredis: ", "OpenSSL: 3.", "redis-server: 7.",
+        ] {
             #expect(result.output.contains(part), "\(result)")
         }
         // What jemalloc says of itself at the end of the process, if it is there at all.

@@ -72,7 +72,9 @@ import Testing
     @Test(arguments: [
         ("", "the source is empty"),
         ("server:6379", "unknown source scheme 'server'"),
-        ("rediss://server", "unknown source scheme 'rediss'"),
+        ("redisss://server", "unknown source scheme 'redisss'"),
+        ("rediss:server", "two slashes"),
+        ("rediss-sentinel://a", "the name of the primary is missing"),
         ("REDIS://server", "unknown source scheme 'REDIS'"),
         ("/srv/x", "write file:/srv/x"),
         ("server", "is no source"),
@@ -162,8 +164,9 @@ import Testing
 
     @Test(arguments: [
         "redis://server:6379/0", "redis://[::1]:6379/2", "redis://alice@server:6379/0",
-        "redis-sentinel://a@h:1,[::1]:26379/m/0",
-        "unix:///run/a%20b.sock", "unix:///run/redis.sock?db=3", "file:/srv/x", "memory:",
+        "redis-sentinel://a@h:1,[::1]:26379/m/0", "rediss://alice@server:6379/0",
+        "rediss-sentinel://a@h:1,[::1]:26379/m/0", "unix:///run/a%20b.sock",
+        "unix:///run/redis.sock?db=3", "file:/srv/x", "memory:",
     ])
     func `the shown form of a source without password is a source again`(text: String) throws {
         #expect("\(try SourceParser.parse(text))" == text)

@@ -12,6 +12,8 @@ enum StoreKind: String, CaseIterable, CustomTestStringConvertible {
     case redis
     /// Every batch by the script of its shape.
     case compiled
+    /// By TLS.
+    case encrypted
 
     var testDescription: String { rawValue }
 
@@ -25,19 +27,34 @@ final class StoreUnderTest {
 
     let store: any KeyValueStore
     private let server: RedisServer?
+    private var authority: TLSAuthority?
 
     init(_ kind: StoreKind, isLimited: Bool = false) throws {
         switch kind {
         case .memory:
             server = nil
             store = MemoryStore(limitBytes: isLimited ? UInt64(Self.limitBytes) : 0)
-        case .redis, .compiled:
+        case .redis, .compiled, .encrypted:
             var options = RedisOptions(ioTimeoutMilliseconds: 20_000)
             options.usesBeforeCompiling = kind == .compiled ? 1 : .max
-            let server = try RedisServer()
+            let server: RedisServer
+            var endpoint: RedisEndpoint
+            if kind == .encrypted {
+                let port: Int
+                let authority = try TLSAuthority()
+                (server, port) = try RedisServer.byTLS(authority)
+                endpoint = RedisEndpoint(.tcp(host: "localhost", port: port))
+                var tls = TLSOptions()
+                tls.authorityFile = authority.file
+                endpoint.tls = tls
+                self.authority = authority
+            } else {
+                server = try RedisServer()
+                endpoint = RedisEndpoint(.unix(path: server.path))
+            }
             self.server = server
             store = try RedisStore(
-                endpoint: RedisEndpoint(.unix(path: server.path)),
+                endpoint: endpoint,
                 options: options, metrics: Metrics(),
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         }

@@ -127,7 +127,7 @@ import Testing
     @Test(arguments: [
         (hello("6.2.14"), "6.2.14"), (bytes("-ERR unknown command `HELLO`\r\n"), "older than 6"),
         (hello("unstable"), "version"), (bytes("+OK\r\n"), "greeting"),
-        (bytes("HTTP/1.1 400 Bad Request\r\n\r\n"), "Protocol error"),
+        (bytes("HTTP/1.1 400 Bad Request\r\n\r\n"), "malformed reply"),
     ])
     func `a server that is too old or none at all is refused by name`(
         greeting: Bytes, expected: String

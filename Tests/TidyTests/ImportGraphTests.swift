@@ -10,7 +10,9 @@ import Testing
         "KeyValue": ["Primitives", "Telemetry"],
         "FileSystem": ["Primitives"],
         "Codecs": ["CLZ4", "CZlib", "Primitives"],
-        "Redis": ["CHiredis", "CLinux", "KeyValue", "Logging", "Primitives", "Telemetry"],
+        "Redis": [
+            "CHiredis", "CLinux", "COpenSSL", "KeyValue", "Logging", "Primitives", "Telemetry",
+        ],
         "Cache": ["CLinux", "Primitives", "Telemetry"],
         "VolumeStore": [
             "Codecs", "FileSystem", "KeyValue", "Logging", "Primitives", "Telemetry",
@@ -69,7 +71,7 @@ import Testing
         #expect(Set(swift) == Set(Self.allowed.keys))
     }
 
-    @Test(arguments: ["CFuse", "CHiredis", "CLZ4", "CZlib", "CJemalloc"])
+    @Test(arguments: ["CFuse", "CHiredis", "CLZ4", "COpenSSL", "CZlib", "CJemalloc"])
     func `each C library has one Swift importer`(library: String) throws {
         let importers = try Self.allowed.keys.filter { module in
             try files(of: module).contains { Self.imports($0.lines).contains(library) }

@@ -26,6 +26,8 @@ struct FormatCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Holds the password in its first line.", valueName: "FILE"))
     var passwordFile: String?
 
+    @OptionGroup var tls: TLSFlags
+
     @Flag(help: "Erase the volume of that name, with all its files, if there is one.")
     var force = false
 
@@ -35,7 +37,8 @@ struct FormatCommand: ParsableCommand {
     func run() throws {
         var settings = MountSettings()
         try volumeFlags.apply(to: &settings)
-        let source = try StatusCommand.source(source, passwordFile: passwordFile)
+        let source = try StatusCommand.source(
+            source, passwordFile: passwordFile, tls: try tls.settings())
         guard source.place != .memory else {
             throw CommandFailure(
                 "memory: exists only while it is mounted, and is made by that: apusfs mount memory: DIR",

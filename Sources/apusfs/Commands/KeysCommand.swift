@@ -12,9 +12,10 @@ struct KeysCommand: ParsableCommand {
             hash.field; lists, sets, sorted sets and streams read as text, one element a
             line. docs/KEYSPACE.md says how every key gets its name.
 
-            SOURCE is a server (redis://, redis-sentinel://, unix://) or a private Redis
-            (file:DIR). Exit statuses, password and the process in the background are those
-            of mount; umount and status work on it, too.
+            SOURCE is a server (redis://, redis-sentinel://, unix://; by TLS rediss://,
+            rediss-sentinel://) or a private Redis (file:DIR). Exit statuses, password and
+            the process in the background are those of mount; umount and status work on
+            it, too.
 
             A configuration file holds any of these options, as in:
               write
@@ -44,6 +45,7 @@ struct KeysCommand: ParsableCommand {
     @OptionGroup(title: "Changes") var changeFlags: KeysChangeFlags
     @OptionGroup(title: "The mount") var serving: ServingFlags
     @OptionGroup(title: "The mount") var admission: AdmissionFlags
+    @OptionGroup(title: "TLS (rediss://)") var tlsFlags: TLSFlags
     @OptionGroup(title: "The process") var file: KeysFileFlags
     @OptionGroup(title: "The process") var processFlags: ProcessFlags
 
@@ -74,7 +76,7 @@ struct KeysCommand: ParsableCommand {
         try processFlags.applyOptions(to: &settings)
         try MountOption.apply(
             viewFlags.given + changeFlags.given + serving.given + admission.given
-                + processFlags.given, to: &settings)
+                + tlsFlags.given + processFlags.given, to: &settings)
         try settings.completeKeys()
         return (merged(source, mountPoint), settings)
     }

@@ -29,6 +29,7 @@ struct MountCommand: ParsableCommand {
               apusfs mount /mnt/x
               apusfs mount file:/srv/x /mnt/x --cache-size 1GiB
               apusfs mount redis://server:6379/1 /mnt/x --volume photos --allow-other
+              apusfs mount rediss://server/1 /mnt/x --tls-ca /etc/ssl/redis-ca.pem
               apusfs mount redis-sentinel://a,b,c/mymaster /mnt/x --fsync-replicas 1
               apusfs mount memory: /mnt/x -f --debug
             """)
@@ -42,6 +43,7 @@ struct MountCommand: ParsableCommand {
     @OptionGroup(title: "The volume") var volumeFlags: VolumeFlags
     @OptionGroup(title: "Speed") var speedFlags: SpeedFlags
     @OptionGroup(title: "Access") var accessFlags: AccessFlags
+    @OptionGroup(title: "TLS (rediss://)") var tlsFlags: TLSFlags
     @OptionGroup(title: "The process") var processFlags: ProcessFlags
 
     func run() throws {
@@ -53,8 +55,8 @@ struct MountCommand: ParsableCommand {
         var settings = MountSettings()
         try processFlags.applyOptions(to: &settings)
         try MountOption.apply(
-            volumeFlags.given + speedFlags.given + accessFlags.given + processFlags.given,
-            to: &settings)
+            volumeFlags.given + speedFlags.given + accessFlags.given + tlsFlags.given
+                + processFlags.given, to: &settings)
         return settings
     }
 }

@@ -16,6 +16,7 @@ struct RootCommand: ParsableCommand {
             SOURCE is where the volume is stored:
               redis://[user[:password]@]host[:port][/db]   a Redis server
               redis-sentinel://host[:port],.../name[/db]   the primary that sentinels name
+              rediss://..., rediss-sentinel://...          the same by TLS
               unix:///path/to/redis.sock[?db=N]            one on a unix socket
               file:DIR                                     a private Redis, its data in DIR
               memory:                                      the process, until it ends

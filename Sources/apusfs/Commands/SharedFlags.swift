@@ -86,6 +86,52 @@ struct AdmissionFlags: ParsableArguments {
     }
 }
 
+/// How a `rediss://` server is spoken to.
+struct TLSFlags: ParsableArguments {
+    @Option(
+        name: .customLong("tls-ca"),
+        help: ArgumentHelp(
+            "PEM file of the authorities that may have signed the server's certificate (default: "
+                + "those that the system trusts).", valueName: "FILE"))
+    var authority: String?
+
+    @Option(
+        name: .customLong("tls-cert"),
+        help: ArgumentHelp("PEM file of this client's certificate.", valueName: "FILE"))
+    var certificate: String?
+
+    @Option(
+        name: .customLong("tls-key"),
+        help: ArgumentHelp("PEM file of its key.", valueName: "FILE"))
+    var key: String?
+
+    @Option(
+        name: .customLong("tls-server-name"),
+        help: ArgumentHelp(
+            "What the server's certificate has to name (default: the host of SOURCE).",
+            valueName: "NAME"))
+    var serverName: String?
+
+    @Flag(
+        name: .customLong("tls-insecure"),
+        help: "Do not look at the server's certificate: anybody in between can pass for it.")
+    var insecure = false
+
+    var given: [GivenFlag] {
+        collect(
+            [
+                ("tls-ca", authority), ("tls-cert", certificate), ("tls-key", key),
+                ("tls-server-name", serverName),
+            ], switches: [("tls-insecure", insecure)])
+    }
+
+    func settings() throws(CommandFailure) -> TLSSettings {
+        var settings = MountSettings()
+        try MountOption.apply(given, to: &settings)
+        return settings.tls
+    }
+}
+
 /// The process behind a mount, and what it was given otherwise.
 struct ProcessFlags: ParsableArguments {
     @Option(
@@ -138,12 +184,15 @@ struct LookFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Holds the password in its first line.", valueName: "FILE"))
     var passwordFile: String?
 
+    @OptionGroup var tls: TLSFlags
+
     @Flag(help: "Print as JSON.")
     var json = false
 
     /// `place` is a source or a mount point.
     func find(_ place: String) throws(CommandFailure) -> VolumePlace {
-        try VolumePlace.find(place, volume: volume, passwordFile: passwordFile)
+        try VolumePlace.find(
+            place, volume: volume, passwordFile: passwordFile, tls: try tls.settings())
     }
 
     /// The same, with its name, for a command that works on what is stored.

@@ -41,12 +41,13 @@ struct StatusCommand: ParsableCommand {
     }
 
     static func source(
-        _ text: String, passwordFile: String?
+        _ text: String, passwordFile: String?, tls: TLSSettings
     ) throws(CommandFailure) -> Source {
         let source = DefaultPlace.absolute(
             try SourceParser.parse(text), workingDirectory: Directories.working)
         return try PasswordSource.complete(
-            source, passwordFile: passwordFile, environment: Environment.all)
+            try tls.applied(to: source, workingDirectory: Directories.working),
+            passwordFile: passwordFile, environment: Environment.all)
     }
 
     // MARK: Mounts

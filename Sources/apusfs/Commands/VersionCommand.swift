@@ -19,6 +19,7 @@ struct VersionCommand: ParsableCommand {
             ("allocator", Version.allocator),
             ("libfuse", LibfuseVersion.text),
             ("hiredis", HiredisVersion.text),
+            ("OpenSSL", OpenSSLVersion.text),
             ("redis-server", Version.redisServer ?? "not installed (file: sources need it)"),
             ("volume format", "\(VolumeSettings.supportedFormat)"),
         ]

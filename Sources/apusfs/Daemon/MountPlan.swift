@@ -39,7 +39,8 @@ struct MountPlan: Equatable, Sendable, Codable {
             throw CommandFailure("memory: holds no dataset of others", status: .usage)
         }
         let complete = try PasswordSource.complete(
-            named, passwordFile: settings.passwordFile, environment: environment)
+            try settings.tls.applied(to: named, workingDirectory: workingDirectory),
+            passwordFile: settings.passwordFile, environment: environment)
         var settings = settings
         settings.passwordFile = settings.passwordFile.map { absolute($0, workingDirectory) }
         settings.logFile = settings.logFile.map { absolute($0, workingDirectory) }

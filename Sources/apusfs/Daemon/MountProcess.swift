@@ -161,6 +161,7 @@ final class MountProcess: Sendable {
         }
         let status = try VolumeReport.status(of: access)
         let isReadOnly = !keys.isWritable || status.isReadOnly
+        warn(StoreWarnings.aboutTrust(in: plan.source))
         if keys.isWritable, status.isReadOnly {
             warn(["\(plan.source): a replica that takes no changes: mounted read-only"])
         }
@@ -251,7 +252,7 @@ final class MountProcess: Sendable {
         return MountRecord(
             process: getpid(), mountPoint: mountPoint, source: "\(shown)",
             volume: plan.settings.volume, showsKeys: plan.settings.keys == nil ? nil : true,
-            passwordFile: plan.settings.passwordFile,
+            passwordFile: plan.settings.passwordFile, tls: plan.source.tls,
             logFile: plan.settings.isForeground ? plan.settings.logFile : try plan.logPath(),
             isReadOnly: plan.settings.isReadOnly, since: Timestamp.now.nanoseconds, failure: nil)
     }

@@ -15,6 +15,7 @@ struct MountRecord: Equatable, Sendable, Codable {
     /// The mount shows the keys of a database, not a volume.
     var showsKeys: Bool?
     var passwordFile: String?
+    var tls: TLSSettings?
     var logFile: String?
     var isReadOnly: Bool
     /// Nanoseconds since 1970.

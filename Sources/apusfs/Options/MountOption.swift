@@ -30,7 +30,8 @@ struct MountOption: Sendable {
         self.apply = apply
     }
 
-    static let all: [MountOption] = volumeOptions + speedOptions + accessOptions + processOptions
+    static let all: [MountOption] =
+        volumeOptions + speedOptions + accessOptions + tlsOptions + processOptions
 
     /// What these settings understand: those of a volume, or of a view of keys.
     static func all(for settings: MountSettings) -> [MountOption] {
@@ -147,6 +148,31 @@ struct MountOption: Sendable {
             settings.fsyncReplicas = try number(value, in: MountSettings.replicaRange)
         },
         MountOption("strict") { (_, settings: inout MountSettings) in settings.isStrict = true },
+    ]
+
+    private static let tlsOptions = [
+        MountOption("tls-ca", argument: .required("FILE")) {
+            (value, settings: inout MountSettings) throws(CommandFailure) in
+            settings.tls.authorityFile = try path(value)
+        },
+        MountOption("tls-cert", argument: .required("FILE")) {
+            (value, settings: inout MountSettings) throws(CommandFailure) in
+            settings.tls.certificateFile = try path(value)
+        },
+        MountOption("tls-key", argument: .required("FILE")) {
+            (value, settings: inout MountSettings) throws(CommandFailure) in
+            settings.tls.keyFile = try path(value)
+        },
+        MountOption("tls-server-name", argument: .required("NAME")) {
+            (value, settings: inout MountSettings) throws(CommandFailure) in
+            guard (1...253).contains(value.utf8.count) else {
+                throw usage("needs the name of a host, of at most 253 bytes")
+            }
+            settings.tls.serverName = value
+        },
+        MountOption("tls-insecure") { (_, settings: inout MountSettings) in
+            settings.tls.isInsecure = true
+        },
     ]
 
     private static let processOptions = [

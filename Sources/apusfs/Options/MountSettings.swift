@@ -45,6 +45,7 @@ struct MountSettings: Equatable, Sendable, Codable {
     var allowNonEmpty = false
 
     var passwordFile: String?
+    var tls = TLSSettings()
     var logFile: String?
     var pidFile: String?
     var isForeground = false

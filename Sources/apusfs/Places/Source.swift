@@ -2,6 +2,7 @@
 ///
 /// - `redis://[user[:password]@]host[:port][/db]`
 /// - `redis-sentinel://[user[:password]@]host[:port][,host[:port]...]/name[/db]`: the primary of that name
+/// - `rediss://` and `rediss-sentinel://`: the same by TLS
 /// - `unix://[user[:password]@]/path.sock[?db=N]`
 /// - `file:DIR`: a private redis-server that ApusFS starts and stops, with its data in DIR
 /// - `memory:`: in the process that mounts it, gone when it ends
@@ -27,6 +28,8 @@ struct Source: Equatable, Sendable, Codable {
     var sentinelPassword: Secret?
     /// The number of the Redis database.
     var database: Int
+    /// `nil`: nothing is encrypted.
+    var tls: TLSSettings?
 
     init(_ place: Place, user: String? = nil, password: Secret? = nil, database: Int = 0) {
         self.place = place
@@ -51,12 +54,13 @@ extension Source: CustomStringConvertible {
     /// The source in its canonical form, with `***` for a password: fit for `ps`, logs and
     /// /proc/mounts. Parsing it again gives the same place and database.
     var description: String {
+        let scheme = tls == nil ? "redis" : "rediss"
         switch place {
         case .tcp(let host, let port):
-            return "redis://\(credentials)\(Host(name: host, port: port))/\(database)"
+            return "\(scheme)://\(credentials)\(Host(name: host, port: port))/\(database)"
         case .sentinels(let hosts, let primary):
             let shown = hosts.map { "\($0)" }.joined(separator: ",")
-            return "redis-sentinel://\(credentials)\(shown)/\(primary)/\(database)"
+            return "\(scheme)-sentinel://\(credentials)\(shown)/\(primary)/\(database)"
         case .unixSocket(let path):
             let query = database == 0 ? "" : "?db=\(database)"
             return "unix://\(credentials)\(PercentCoding.encode(path, keeping: "/"))\(query)"

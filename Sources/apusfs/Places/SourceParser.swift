@@ -3,6 +3,7 @@
 enum SourceParser {
     static let forms = """
         redis://[user[:password]@]host[:port][/db], redis-sentinel://host[:port],.../name[/db], \
+        rediss:// or rediss-sentinel:// for the same by TLS, \
         unix:///path.sock[?db=N], file:DIR, memory:
         """
 
@@ -29,6 +30,8 @@ enum SourceParser {
         switch text[..<colon] {
         case "redis": return try redis(rest)
         case "redis-sentinel": return try sentinels(rest)
+        case "rediss": return byTLS(try redis(rest))
+        case "rediss-sentinel": return byTLS(try sentinels(rest))
         case "unix": return try unixSocket(rest)
         case "file": return try embedded(rest)
         case "memory":
@@ -42,9 +45,15 @@ enum SourceParser {
 
     /// Does `text` look like a source rather than like a directory?
     static func looksLikeSource(_ text: String) -> Bool {
-        ["redis:", "rediss:", "redis-sentinel:", "unix:", "file:", "memory:"].contains {
-            text.hasPrefix($0)
-        }
+        [
+            "redis:", "rediss:", "redis-sentinel:", "rediss-sentinel:", "unix:", "file:", "memory:",
+        ].contains { text.hasPrefix($0) }
+    }
+
+    private static func byTLS(_ source: Source) -> Source {
+        var source = source
+        source.tls = TLSSettings()
+        return source
     }
 
     // MARK: One form each

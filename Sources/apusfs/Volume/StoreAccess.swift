@@ -62,6 +62,7 @@ final class StoreAccess: Sendable {
             place, user: source.user, password: source.password?.reveal(),
             database: source.database)
         endpoint.sentinelPassword = source.sentinelPassword?.reveal()
+        endpoint.tls = source.tls?.options
         var redisOptions = RedisOptions(
             connections: options.connections,
             ioTimeoutMilliseconds: options.ioTimeout.milliseconds)

@@ -41,7 +41,9 @@ enum StoreFailure {
     /// `redis://h:1/0: Connection refused` without the address, which stands in the message already.
     private static func withoutAddress(_ reason: String) -> String {
         guard
-            ["redis://", "redis-sentinel://", "unix://"].contains(where: { reason.hasPrefix($0) }),
+            [
+                "redis://", "redis-sentinel://", "rediss://", "rediss-sentinel://", "unix://",
+            ].contains(where: { reason.hasPrefix($0) }),
             let end = reason.firstRange(of: ": ")
         else { return reason }
         return String(reason[end.upperBound...])

@@ -7,7 +7,7 @@ enum StoreWarnings {
         if case .memory = source.place {
             return ["memory: keeps everything in the mounting process: it is gone at unmount"]
         }
-        var warnings: [String] = []
+        var warnings = aboutTrust(in: source)
         if status.mayEvict {
             warnings.append(
                 "\(source): THIS SERVER MAY DELETE FILES when it is full: set maxmemory-policy to "
@@ -28,6 +28,15 @@ enum StoreWarnings {
             warnings.append("\(source): a replica that takes no changes")
         }
         return warnings
+    }
+
+    /// What speaking to it gives up.
+    static func aboutTrust(in source: Source) -> [String] {
+        guard source.tls?.isInsecure == true else { return [] }
+        return [
+            "\(source): --tls-insecure: ANYBODY BETWEEN HERE AND THE SERVER CAN PASS FOR IT, and read and "
+                + "change passwords and files: name its authority with --tls-ca instead"
+        ]
     }
 
     /// What a volume remembers.

@@ -9,13 +9,13 @@ struct VolumePlace {
 
     /// `place` is a source or a mount point; `volume` is the flag `--volume`, which counts for a source.
     static func find(
-        _ place: String, volume: String?, passwordFile: String?
+        _ place: String, volume: String?, passwordFile: String?, tls: TLSSettings
     ) throws(CommandFailure) -> VolumePlace {
         guard SourceParser.looksLikeSource(place) else {
-            return try ofMount(place, passwordFile: passwordFile)
+            return try ofMount(place, passwordFile: passwordFile, tls)
         }
         return VolumePlace(
-            source: try StatusCommand.source(place, passwordFile: passwordFile),
+            source: try StatusCommand.source(place, passwordFile: passwordFile, tls: tls),
             volume: try name(volume), record: nil)
     }
 
@@ -29,7 +29,7 @@ struct VolumePlace {
     }
 
     private static func ofMount(
-        _ path: String, passwordFile: String?
+        _ path: String, passwordFile: String?, _ tls: TLSSettings
     ) throws(CommandFailure) -> VolumePlace {
         let mountPoint = try MountPoint.canonical(path)
         guard let entry = try MountTable.entry(at: mountPoint), entry.isOurs else {
@@ -48,12 +48,34 @@ struct VolumePlace {
                 "\(mountPoint): the process behind the mount has died; clean up with: "
                     + "apusfs umount \(mountPoint)")
         }
+        let named = try SourceParser.parse(record.source)
+        // As it was mounted, unless it is said anew.
+        let settings = tls == TLSSettings() ? record.tls ?? tls : tls
+        if let key = settings.keyFile, tls == TLSSettings(), let user = entry.userID,
+            user != geteuid()
+        {
+            try requireOwner(user, of: key)
+        }
         let source = try PasswordSource.complete(
-            try SourceParser.parse(record.source),
+            try settings.applied(to: named, workingDirectory: Directories.working),
             passwordFile: passwordFile ?? record.passwordFile,
             owner: passwordFile == nil && entry.userID != geteuid() ? entry.userID : nil,
             environment: Environment.all)
         return VolumePlace(source: source, volume: record.volume, record: record)
+    }
+
+    /// A key that another user has named has to be that user's, or root would prove with what only root may
+    /// read who it is, to a server that the user has named as well.
+    private static func requireOwner(_ user: uid_t, of path: String) throws(CommandFailure) {
+        var information = stat()
+        guard stat(path, &information) == 0 else {
+            throw CommandFailure(path, "cannot read the key", errno: errno)
+        }
+        guard information.st_uid == user else {
+            throw CommandFailure(
+                "\(path): the key belongs to somebody else than who has mounted; name another one "
+                    + "with --tls-cert and --tls-key")
+        }
     }
 
     /// Only the process of a mount sees what it has in memory.

@@ -128,7 +128,7 @@ extension VolumeReport {
             let status = try status(of: access)
             return VolumeReport(
                 source: "\(source)", volume: nil, view: "keys", usage: nil, store: Store(status),
-                warnings: [], sessions: [], mount: nil)
+                warnings: StoreWarnings.aboutTrust(in: source), sessions: [], mount: nil)
         }
     }
 
