@@ -91,6 +91,8 @@ struct DataModel {
         let inode: InodeID
         var handle: HandleID
         var bytes: [UInt8]
+        /// Where the space ends that was preallocated for it, perhaps behind its end.
+        var allocatedEnd = 0
         /// What was done to it, for the message of a failure.
         var history: [String] = []
 
@@ -184,6 +186,9 @@ struct DataModel {
         files[index].note("truncate \(size)")
         try harness.volume.truncate(files[index].inode, to: UInt64(size))
         if size <= files[index].bytes.count {
+            if size < files[index].bytes.count {
+                files[index].allocatedEnd = min(files[index].allocatedEnd, size)
+            }
             files[index].bytes.removeSubrange(size...)
         } else {
             let missing = size - files[index].bytes.count
@@ -200,6 +205,9 @@ struct DataModel {
             files[index].inode, files[index].handle, mode: Int32(mode), at: UInt64(offset),
             count: UInt64(count))
         if mode == 0 || mode == 16 { grow(index, to: offset + count) }
+        if mode != 3 {
+            files[index].allocatedEnd = max(files[index].allocatedEnd, offset + count)
+        }
         let end = min(offset + count, files[index].bytes.count)
         if mode > 1, offset < end {
             files[index].bytes.replaceSubrange(
@@ -247,8 +255,9 @@ struct DataModel {
             position = UInt64(end)
         }
         let attributes = try harness.volume.attributes(file.inode)
-        guard attributes.storedSectors * 512 <= file.bytes.count + 4_095 else {
-            throw Mismatch(description: "\(attributes.storedSectors) sectors")
+        let end = max(file.bytes.count, file.allocatedEnd)
+        guard attributes.storedSectors * 512 <= end + 4_095 else {
+            throw Mismatch(description: "\(attributes.storedSectors) sectors of \(end) bytes")
         }
     }
 
