@@ -90,7 +90,11 @@ extension VolumeStore {
             let claimed = record.tail.claimed(by: sessionID)
             if claimed != record.tail {
                 guard try setTail(record, to: claimed, []) else { continue }
-                record.tail = claimed
+                // Before the claim others could make the file longer; from here on nobody can.
+                known.forget(inode)
+                record = try self.record(of: inode)
+                guard record.data == data else { throw .stale }
+                guard record.tail == claimed else { continue }
             }
             if let cleared = try clearClaimed(record) { return cleared }
         }

@@ -212,6 +212,23 @@ import Testing
                 == Bytes(repeating: 120, count: 100) + Bytes(repeating: 0, count: 3_996))
     }
 
+    @Test func `what others add to a file before its tail is claimed is not cleared`() throws {
+        let faulty = try TestStores.make()
+        let volume = try TestVolume(over: faulty)
+        let second = try TestVolume.mount(faulty.base, volume.settings)
+        defer { second.close() }
+        let made = try volume.file("a")
+        try volume.write(made, "first")
+        faulty.beforeNext(.commit) {
+            // After the first mount has read the record, before it claims the tail.
+            let commit = SizeCommit(inode: made.id, data: made.data)
+            _ = try? Bytes("second".utf8).withUnsafeBytes { try second.append($0, then: commit) }
+        }
+        try volume.mount.clearTail(of: made.id, made.data, isForced: true)
+        #expect(try second.record(of: made.id).size == 11)
+        #expect(try volume.read(made.data, 0).starts(with: "firstsecond".utf8))
+    }
+
     @Test func `blocks of a file that another mount emptied are not left behind`() throws {
         let faulty = try TestStores.make()
         let volume = try TestVolume(over: faulty)
