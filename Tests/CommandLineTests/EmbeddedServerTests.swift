@@ -45,6 +45,30 @@ import Testing
         try server.release()
     }
 
+    @Test func `a server that is slow to answer while it loads is waited for`() throws {
+        let server = try acquire()
+        let process = try process(of: server)
+        #expect(kill(process.id, SIGSTOP) == 0)
+        let socket = server.socketPath
+        let failure = Locked<String?>(nil)
+        let directory = EmbeddedDirectory(path: place)
+        let begin = Deadline.now
+        let waiting = WorkerThread(name: "waits") {
+            do throws(CommandFailure) {
+                try EmbeddedStart.awaitData(socket: socket, directory, answerSeconds: 1) { _ in }
+            } catch {
+                failure.withLock { $0 = error.message }
+            }
+        }
+        // Longer than it waits for one answer.
+        usleep(2_500_000)
+        #expect(kill(process.id, SIGCONT) == 0)
+        waiting.join()
+        #expect(failure.withLock { $0 } == nil)
+        #expect(begin.advanced(byMilliseconds: 2_000).hasPassed)
+        try server.release()
+    }
+
     @Test func `releasing the only use stops the server and keeps its data`() throws {
         let first = try acquire()
         #expect(try ask(first, "SET key kept") == .text("OK"))

@@ -70,18 +70,24 @@ enum EmbeddedStart {
     /// Waits until the server has loaded its data.
     static func awaitData(
         socket: String, _ directory: EmbeddedDirectory,
+        answerSeconds: Int = ServerConnection.answerTimeoutSeconds,
         progress: (String) throws(CommandFailure) -> Void
     ) throws(CommandFailure) {
         let deadline = Deadline.after(milliseconds: EmbeddedServer.loadTimeoutMilliseconds)
         var nextLine = Deadline.after(milliseconds: 1_000)
         while !deadline.hasPassed {
-            guard let connection = ServerConnection(path: socket),
-                let answer = connection.ask("PING")
+            guard let connection = ServerConnection(path: socket, answerSeconds: answerSeconds)
             else {
                 // It ends when it cannot read its data; its log says why.
                 throw CommandFailure(
                     "\(directory.path): redis-server ended while it loaded its data: "
                         + lastLogLine(directory))
+            }
+            // Without an answer it has ended, which the next look tells, or is slow: between two looks at
+            // its clients it loads 2 MiB, which takes long where many want the processor and the disk.
+            guard let answer = connection.ask("PING") else {
+                Pause.brief()
+                continue
             }
             switch answer {
             case .text, .list: return

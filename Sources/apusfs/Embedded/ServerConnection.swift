@@ -20,12 +20,12 @@ final class ServerConnection {
     private let socket: OwnedDescriptor
 
     /// `nil` when nobody listens on the socket.
-    init?(path: String) {
+    init?(path: String, answerSeconds: Int = answerTimeoutSeconds) {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         let raw = Glibc.socket(AF_UNIX, kind, 0)
         guard raw >= 0 else { return nil }
         socket = OwnedDescriptor(taking: raw)
-        var limit = timeval(tv_sec: Self.answerTimeoutSeconds, tv_usec: 0)
+        var limit = timeval(tv_sec: answerSeconds, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(raw, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
         }
