@@ -43,6 +43,7 @@ let package = Package(
             cSettings: hasJemalloc ? [.define("APUSFS_JEMALLOC")] : [],
             linkerSettings: hasJemalloc ? [.linkedLibrary("jemalloc")] : []),
         .target(name: "CLinux"),
+        .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
 
         .target(name: "Primitives", dependencies: ["CLinux"], swiftSettings: hot),
         .target(name: "Telemetry", dependencies: ["Primitives"], swiftSettings: hot),
@@ -80,7 +81,7 @@ let package = Package(
         .target(
             name: "FuseServer",
             dependencies: [
-                "CFuse", "CLinux", "FileSystem", "Primitives", "Telemetry",
+                "CFuse", "CLinux", "CUring", "FileSystem", "Primitives", "Telemetry",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: hot),
         .executableTarget(
@@ -150,8 +151,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "CLinux", "Codecs", "KeyValue", "KeyspaceFS", "Primitives", "TestSupport",
-                "apusfs",
+                "CLinux", "Codecs", "FuseServer", "KeyValue", "KeyspaceFS", "Primitives",
+                "TestSupport", "apusfs",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: plain),

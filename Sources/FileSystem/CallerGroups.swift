@@ -1,4 +1,4 @@
-import Glibc
+import Primitives
 
 extension Caller {
     /// The supplementary groups of the calling process, read from /proc (proc(5), "Groups:"): some
@@ -6,7 +6,8 @@ extension Caller {
     /// kernel itself asks.
     public func supplementaryGroups() -> [UInt32] {
         guard processID > 0 else { return [] }
-        return Self.groups(inStatus: Self.contents(of: "/proc/\(processID)/status"))
+        return Self.groups(
+            inStatus: SystemFile.contents(of: "/proc/\(processID)/status") ?? [])
     }
 
     /// The numbers of the line "Groups:" of /proc/PID/status.
@@ -18,23 +19,5 @@ extension Caller {
                 .compactMap { UInt32(String(decoding: $0, as: UTF8.self)) }
         }
         return []
-    }
-
-    /// NGROUPS_MAX is 65,536 numbers of up to 11 bytes; the other lines take less than 64 KiB.
-    private static let maximumStatusBytes = 1 << 20
-
-    private static func contents(of path: String) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return [] }
-        defer { close(descriptor) }
-        var contents: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4_096)
-        while contents.count < maximumStatusBytes {
-            let count = read(descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 { break }
-            contents += chunk[..<count]
-        }
-        return contents
     }
 }

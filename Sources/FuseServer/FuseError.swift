@@ -13,6 +13,8 @@ public enum FuseError: Error, Equatable, CustomStringConvertible {
     case mountFailed(path: String, reason: String)
     case optionsRejected(reason: String)
     case negotiationFailed
+    /// FUSE over io_uring was asked for and cannot be had.
+    case noRings(reason: String)
     case loopFailed(Errno)
     /// A call out of order: mount once, then serve once.
     case outOfOrder(String)
@@ -42,6 +44,7 @@ public enum FuseError: Error, Equatable, CustomStringConvertible {
             "libfuse rejects the mount options: \(reason)"
         case .negotiationFailed:
             "the kernel and libfuse do not agree on a protocol"
+        case .noRings(let reason): "no FUSE over io_uring: \(reason), or use --transport device"
         case .loopFailed(let errno):
             "reading requests from the kernel failed: \(errno)"
         case .outOfOrder(let call):

@@ -2,6 +2,8 @@
 public struct FuseOptions: Sendable {
     /// Worker threads at most; libfuse starts them as they are needed. 4 to 8 suit 2 cores.
     public var threads = 8
+    /// Over io_uring each CPU has `threads` of them (fewer where CPUs are many). `splice` goes by the device.
+    public var transport = TransportChoice.auto
     /// A device descriptor for each worker (FUSE_DEV_IOC_CLONE): no gain below many cores.
     public var clonesDescriptors = false
     /// Receive and reply through pipes. Costs 20 to 30 % more CPU for a daemon that keeps the bytes.

@@ -6,7 +6,8 @@
 // Invariants:
 //  1. Each request is answered exactly once, on the worker that received it, with no lock of this module
 //     held.
-//  2. A kernel reference or a handle in an answer that the kernel did not take is given back.
+//  2. A kernel reference or a handle in an answer that the kernel did not take is given back. (Over io_uring
+//     it takes every answer until the connection ends, and then nothing is held any more.)
 //  3. Bytes that a filesystem lends are not touched after the call that lent them.
 //  4. A lookup, getattr, read or write allocates nothing here (libfuse allocates its request).
 //  5. The answer to INIT has no flag that the kernel did not offer (docs/FUSE.md).
@@ -36,6 +37,9 @@ public final class FuseServer: @unchecked Sendable {
     private let workers = Locked<[UnsafeMutablePointer<Worker>]>([])
     let notifier: QueuedNotifier
     let pendingLocks = PendingLocks()
+    let deferredAnswers = DeferredAnswers()
+    /// No lock: written while INIT is answered and after the session's loop has ended.
+    private var rings: RingTransport?
     private let wasAborted = Atomic(false)
     /// With `splice`: what went through pipes, large or small.
     let splicedRequests = Atomic<UInt64>(0)
@@ -64,9 +68,13 @@ public final class FuseServer: @unchecked Sendable {
     /// What the INIT exchange settled; `nil` before it.
     public var negotiated: Negotiated? { lifecycle.withLock { $0.negotiated } }
 
+    /// How many requests came over io_uring. Before the mount ends.
+    var ringRequests: UInt64 { rings?.requests ?? 0 }
+
     /// Mounts at `path`. From now on programs see the mount and wait for `serve`.
     public func mount(at path: String) throws(FuseError) {
         guard lifecycle.withLock({ $0.begin(.mounted) }) else { throw .outOfOrder("mount") }
+        if options.transport == .uring { try RingTransport.require() }
         let session = try MountedSession(
             at: path, options: options, server: self, logger: logger)
         mounted = session
@@ -119,11 +127,13 @@ public final class FuseServer: @unchecked Sendable {
         // Gone already unless the loop ended by itself (an abort, a failed INIT). Aborts the connection,
         // so that a notifier that waits in the kernel comes back.
         mounted.place.detach(logger: logger)
+        rings?.stop()
         notifier.stop()
         pendingLocks.endAll()
         fileSystem.unmounted()
         mounted.destroy()
         self.mounted = nil
+        rings = nil
         workers.withLock { workers in
             workers.forEach(Worker.free)
             workers = []
@@ -187,10 +197,12 @@ public final class FuseServer: @unchecked Sendable {
         guard segment.iov_len >= MemoryLayout<fuse_init_out>.size,
             let answer = segment.iov_base?.assumingMemoryBound(to: fuse_init_out.self)
         else { return }
+        prepareRings(for: answer.pointee)
         // SAFETY: libfuse's struct on its stack, alive during this call; the size was checked.
         lifecycle.withLock { state in
             guard var negotiated = state.offered else { return }
-            negotiated.accepted = NegotiationPolicy(splice: options.splice).amended(
+            let policy = NegotiationPolicy(splice: options.splice, hasRings: rings != nil)
+            negotiated.accepted = policy.amended(
                 InitFlags(flags: answer.pointee.flags, flags2: answer.pointee.flags2),
                 offered: negotiated.offered)
             answer.pointee.flags = negotiated.accepted.low
@@ -203,6 +215,28 @@ public final class FuseServer: @unchecked Sendable {
         }
     }
 
+    /// Makes the rings if requests shall come over io_uring and the kernel offers it.
+    private func prepareRings(for answer: fuse_init_out) {
+        guard let mounted, options.transport != .device, !options.splice,
+            lifecycle.withLock({ $0.offered })?.offered.contains(.overIOUring) == true
+        else { return }
+        let payloadBytes = max(
+            Int(answer.max_write), Int(answer.max_pages) * sysconf(Int32(_SC_PAGESIZE)))
+        do throws(Errno) {
+            rings = try RingTransport(
+                self, session: mounted.session, payloadBytes: payloadBytes,
+                threads: options.threads)
+        } catch {
+            logger.warning("no io_uring (\(error)): requests come by the device")
+        }
+    }
+
+    /// A ring's thread has ended before the mount. Where no request came over rings yet the kernel goes on
+    /// with the device, otherwise with the other rings.
+    func ringFailed(_ error: Errno) {
+        logger.error("a ring of io_uring failed: \(error)")
+    }
+
     /// The kernel took the INIT answer: the mount answers.
     func initializationAnswered() {
         guard let mounted else { return }
@@ -210,7 +244,14 @@ public final class FuseServer: @unchecked Sendable {
             state.negotiated = state.offered
             return (state.offered, state.onReady)
         }
+        if let negotiated {
+            let transport = rings == nil ? "/dev/fuse" : "io_uring"
+            logger.info(
+                "requests of \(mounted.place.path) come by \(transport)",
+                metadata: ["accepted": "\(negotiated.accepted.names.joined(separator: " "))"])
+        }
         notifier.start(session: mounted.session, negotiated: negotiated)
+        rings?.start()
         // A thread of its own: `onReady` may look at the mount, and this may be the only worker.
         let place = mounted.place
         let ready = WorkerThread(name: "apusfs-ready") { [self] in

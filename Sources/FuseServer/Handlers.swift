@@ -50,7 +50,7 @@ extension FuseServer {
         }
         // While the kernel is told that attributes are out of date, it throws away those that it is given
         // (fuse_change_attributes), so a read behind this open would go by the old size.
-        let deferred = request.deferred
+        let deferred = request.deferAnswer()
         notifier.afterInvalidations(of: inode) { [self] in
             if !deferred.reply(out) { release(caller, inode, answer.handle) }
         }

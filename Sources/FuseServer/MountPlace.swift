@@ -104,22 +104,15 @@ struct MountPlace: Sendable {
 
     /// The control filesystem of FUSE, when it is mounted, lets the owner abort a connection.
     private func abortConnection() {
-        _ = Self.write("1", to: "/sys/fs/fuse/connections/\(device.minor)/abort")
+        _ = SystemFile.write("1", to: "/sys/fs/fuse/connections/\(device.minor)/abort")
     }
 
     /// The kernel's readahead window of the mount. The default of 128 KiB cannot be raised by INIT.
     func setReadAhead(bytes: Int, logger: Logger) {
         guard bytes > 0 else { return }
         let file = "/sys/class/bdi/\(device.major):\(device.minor)/read_ahead_kb"
-        if !Self.write(String(bytes / 1_024), to: file) {
+        if !SystemFile.write(String(bytes / 1_024), to: file) {
             logger.debug("readahead stays as it is: \(file) cannot be written")
         }
-    }
-
-    private static func write(_ text: String, to file: String) -> Bool {
-        let descriptor = open(file, O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count
     }
 }

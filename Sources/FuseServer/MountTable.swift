@@ -1,4 +1,4 @@
-import Glibc
+import Primitives
 
 /// /proc/self/mountinfo (proc(5)): what is mounted where, asked without touching any mount.
 struct MountTable {
@@ -20,7 +20,7 @@ struct MountTable {
     }
 
     static func current() -> MountTable {
-        MountTable(mountinfo: contents(of: "/proc/self/mountinfo"))
+        MountTable(mountinfo: SystemFile.contents(of: "/proc/self/mountinfo") ?? [])
     }
 
     /// What programs see at `path`: the last mount there hides the others.
@@ -56,23 +56,5 @@ struct MountTable {
             rest = rest.dropFirst(3)
         }
         return result
-    }
-
-    /// 100,000 mounts with long paths.
-    private static let maximumBytes = 64 << 20
-
-    private static func contents(of path: String) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return [] }
-        defer { close(descriptor) }
-        var contents: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while contents.count < maximumBytes {
-            let count = read(descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 { break }
-            contents += chunk[..<count]
-        }
-        return contents
     }
 }

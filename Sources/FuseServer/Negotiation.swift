@@ -1,4 +1,4 @@
-/// What the INIT exchange settled. Recorded once for each mount; `status` and tests show it.
+/// What the INIT exchange settled. Recorded once for each mount; logged.
 public struct Negotiated: Sendable, Equatable {
     /// The kernel's minor protocol version (the major one is 7).
     public var kernelMinorVersion: UInt32
@@ -21,6 +21,8 @@ public struct Negotiated: Sendable, Equatable {
 /// are added to its answer afterwards. No I/O. docs/FUSE.md gives the reason for each flag.
 struct NegotiationPolicy {
     let splice: Bool
+    /// Rings are ready to take requests over io_uring.
+    var hasRings = false
 
     /// libfuse's bufvec pipes hold at most /proc/sys/fs/pipe-max-size (1 MiB) for a process without
     /// CAP_SYS_RESOURCE, header included; a larger request would silently be read without splice.
@@ -37,6 +39,7 @@ struct NegotiationPolicy {
         // A spliced request is in a pipe: its kill flags cannot be seen, so the kernel keeps clearing
         // setuid and setgid itself.
         if !splice { flags.insert(.handleKillPrivileges2) }
+        if hasRings { flags.insert(.overIOUring) }
         return flags
     }
 

@@ -83,11 +83,12 @@ extension FuseServer {
         _ lock: FileLock, _ request: Request, _ inode: InodeID, _ handle: HandleID, waits: Bool
     ) {
         let caller = request.caller
-        let number = pendingLocks.add(request.deferred)
+        let deferred = request.deferAnswer()
+        let number = pendingLocks.add(deferred)
         // Before the request can be answered, since it is gone then. What a number means is looked up.
         if waits {
             fuse_req_interrupt_func(
-                request.deferred.pointer,
+                deferred.pointer,
                 { request, data in
                     guard let request, let server = fuse_req_userdata(request) else { return }
                     // SAFETY: the session's userdata is the server, which outlives its session.

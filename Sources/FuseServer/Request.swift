@@ -28,8 +28,11 @@ struct Request {
     /// The kernel asks to clear setuid and setgid with this request.
     var clearsPrivileges: Bool { worker.pointee.clearsPrivileges }
 
-    /// The same request, to be answered from another thread. The worker is not its own any more.
-    var deferred: DeferredRequest { DeferredRequest(pointer: pointer) }
+    /// The same request, to be answered from any thread.
+    func deferAnswer() -> DeferredRequest {
+        worker.pointee.deferAnswer()
+        return DeferredRequest(pointer: pointer)
+    }
 
     // MARK: Answers
 

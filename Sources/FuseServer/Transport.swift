@@ -74,9 +74,9 @@ enum Transport {
         _ descriptor: Int32, _ segments: UnsafeMutablePointer<iovec>?, _ count: Int32,
         _ server: UnsafeMutableRawPointer?
     ) -> Int {
-        guard let segments, let worker = Worker.current else {
-            return writev(descriptor, segments, count)
-        }
+        guard let segments else { return writev(descriptor, segments, count) }
+        if let sent = sendOverRing(segments, count, server) { return sent }
+        guard let worker = Worker.current else { return writev(descriptor, segments, count) }
         if worker.pointee.lentSegmentCount > 0 {
             return gather(descriptor, header: segments[0], worker)
         }
@@ -96,6 +96,45 @@ enum Transport {
             return sent
         }
         return writev(descriptor, segments, count)
+    }
+
+    /// `nil` for an answer to a request that came by the device, and for a notification.
+    private static func sendOverRing(
+        _ segments: UnsafeMutablePointer<iovec>, _ count: Int32,
+        _ server: UnsafeMutableRawPointer?
+    ) -> Int? {
+        // SAFETY: libfuse's header is a fuse_out_header on its stack, alive during this call.
+        guard
+            let header = segments[0].iov_base?.assumingMemoryBound(to: fuse_out_header.self)
+                .pointee,
+            header.unique != 0
+        else { return nil }
+        let worker = Worker.current
+        var parts = UnsafeBufferPointer(start: segments + 1, count: Int(count) - 1)
+        // A handler may also answer requests of others, whose locks it has set free.
+        if let worker, !worker.pointee.hasDeferred,
+            let entry = worker.pointee.entry?.takeUnretainedValue(),
+            entry.unique == header.unique
+        {
+            if worker.pointee.lentSegmentCount > 0 {
+                parts = UnsafeBufferPointer(
+                    start: worker.pointee.segments + 1, count: worker.pointee.lentSegmentCount)
+            }
+            return entry.answer(header.error, parts)
+        }
+        var sent: Int?
+        Transport.server(server) { server in
+            guard !server.deferredAnswers.isEmpty,
+                let entry = server.deferredAnswers.take(header.unique)
+            else { return }
+            sent = entry.answer(header.error, parts)
+            if let worker, worker.pointee.entry?.takeUnretainedValue() === entry {
+                worker.pointee.hasDeferred = false
+            } else {
+                entry.owner.send(entry)
+            }
+        }
+        return sent
     }
 
     /// Sends libfuse's header, with the length set right, and the lent segments in one call.
@@ -137,6 +176,13 @@ enum Transport {
 }
 
 extension Worker {
+    /// The answer to the request over io_uring, if it is one, comes later and from any thread.
+    mutating func deferAnswer() {
+        guard let entry, !hasDeferred else { return }
+        hasDeferred = true
+        entry._withUnsafeGuaranteedRef { $0.owner.defers($0) }
+    }
+
     /// The request went into a pipe unseen.
     fileprivate mutating func forgetRequest() {
         opcode = 0

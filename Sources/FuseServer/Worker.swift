@@ -17,6 +17,11 @@ struct Worker {
     /// The thread of a program whose request is being served; 0 when the kernel does not say.
     var callerProcess: Int32 = 0
 
+    /// Of a request that came over io_uring: where its answer goes.
+    var entry: Unmanaged<RingEntry>?
+    /// `entry` is answered later, and may be another thread's already.
+    var hasDeferred = false
+
     /// Segments of the reply being sent, from index 1 on; index 0 is kept for the header.
     let segments: UnsafeMutablePointer<iovec>
     /// Lent segments; 0 except while a gathered reply is being sent.

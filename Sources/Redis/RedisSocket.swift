@@ -19,6 +19,8 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
     let descriptor: Int32
     private let tls: TLSSession?
     let shouldGiveUp: @Sendable () -> Bool
+    /// The receiving thread's.
+    private var polling: ReplyPolling? = ReplyPolling()
 
     init(
         descriptor: Int32, tls: TLSSession?, shouldGiveUp: @escaping @Sendable () -> Bool
@@ -37,6 +39,9 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &abort, socklen_t(MemoryLayout<linger>.size))
         Glibc.shutdown(descriptor, Int32(SHUT_RDWR))
     }
+
+    /// What comes is no reply, so nobody knows when. Called by the receiving thread.
+    func expectMessages() { polling = nil }
 
     /// Whether the server has closed an idle connection; does not wait.
     var hasEnded: Bool {
@@ -81,6 +86,11 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
     ) throws(LinkFailure) -> Int {
         if let tls { return try receive(into: first, then: second, by: tls) }
         var silentTicks = 0
+        if polling?.begin() == true, second.isEmpty {
+            let received = poll(into: first)
+            polling?.end(foundReply: received > 0)
+            if received > 0 { return received }
+        }
         while true {
             let received: Int
             if second.isEmpty {
@@ -98,6 +108,19 @@ final class RedisSocket: ByteSource, @unchecked Sendable {
             silentTicks += 1
             if silentTicks >= Self.patientTicks, Interruption.isRequested { throw .interrupted }
         }
+    }
+
+    /// Looks for bytes for a short while, and lets others have the CPU meanwhile. 0: sleep for them.
+    private func poll(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let end = apusfs_monotonic_nanoseconds() + ReplyPolling.limitNanoseconds
+        repeat {
+            let received = recv(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+            if received > 0 { return received }
+            // What is wrong the waiting call will find as well.
+            guard received < 0, errno == EAGAIN else { return 0 }
+            sched_yield()
+        } while apusfs_monotonic_nanoseconds() < end
+        return 0
     }
 
     /// Returns when the call should be made again.

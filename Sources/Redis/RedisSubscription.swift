@@ -144,6 +144,7 @@ final class RedisSubscription: Subscription, @unchecked Sendable {
         }
         defer { state.withLock { $0.connection = nil } }
         guard mayGoOn else { return false }
+        connection.socket.expectMessages()
         var isEstablished = false
         do throws(LinkFailure) {
             try send(connection) { commands in

@@ -1,4 +1,5 @@
 import Codecs
+import FuseServer
 import Testing
 
 @testable import apusfs
@@ -22,6 +23,7 @@ import Testing
         ("flush-interval=250ms", { $0.flushInterval = TimeSpan(milliseconds: 250) }),
         ("attr-timeout=0", { $0.attributeTimeout = TimeSpan(milliseconds: 0) }),
         ("entry-timeout=1.5", { $0.entryTimeout = TimeSpan(milliseconds: 1_500) }),
+        ("transport=uring", { $0.transport = .uring }),
         ("splice", { $0.splice = true }),
         ("clone-fd", { $0.cloneDescriptor = true }),
         ("read-only", { $0.isReadOnly = true }),
@@ -81,6 +83,7 @@ import Testing
         ("password-file=", "path of a file"),
         ("volume", "needs a value: volume=NAME"), ("cache_size", "needs a value: cache-size=SIZE"),
         ("ro=1", "takes no value"), ("splice=yes", "takes no value"),
+        ("transport=fast", "auto, device or uring"),
         ("cache-sise=1G", "did you mean 'cache-size'"),
         ("allow_othr", "did you mean 'allow-other'"),
         ("nosuidd", "did you mean 'nosuid'"), ("uid=0", "unknown mount option"),

@@ -1,4 +1,5 @@
 import Glibc
+import FuseServer
 import Testing
 
 @testable import apusfs
@@ -20,6 +21,19 @@ import Testing
     func `a store cannot lie in its own mount`(source: String) throws {
         #expect(throws: CommandFailure.self) { try plan(source, "/mnt/x") }
         #expect(try plan("file:/mnt/xy", "/mnt/x").mountPoint == "/mnt/x")
+    }
+
+    @Test func `pipes and io_uring exclude each other`() {
+        var settings = MountSettings()
+        settings.transport = .uring
+        settings.splice = true
+        let failure = #expect(throws: CommandFailure.self) {
+            try MountPlan.make(
+                places: ["memory:", "/mnt/x"], settings: settings, environment: [:],
+                workingDirectory: "/")
+        }
+        #expect(failure?.message.contains("leave out one") == true)
+        #expect(failure?.status == .usage)
     }
 
     @Test func `mount(8) sees a server's source as fstab writes it, and no password`() throws {

@@ -11,6 +11,16 @@ import Testing
         }
     }
 
+    @Test func `io_uring is taken up when there are rings`() {
+        let offered: InitFlags = [.overIOUring, .abortError]
+        #expect(NegotiationPolicy(splice: false).amended([], offered: offered) == [.abortError])
+        #expect(
+            NegotiationPolicy(splice: false, hasRings: true).amended([], offered: offered)
+                == offered)
+        #expect(
+            NegotiationPolicy(splice: false, hasRings: true).amended([], offered: []) == [])
+    }
+
     @Test func `what libfuse chose stays chosen`() {
         let chosen: InitFlags = [.asyncRead, .maxPages]
         let amended = NegotiationPolicy(splice: false).amended(
@@ -32,7 +42,7 @@ import Testing
         .asyncRead, .atomicTruncate, .bigWrites, .maxPages, .extended,
         .explicitInvalidateData, .readdirPlus, .readdirPlusAuto, .cacheSymlinks,
         .parallelDirectoryOperations, .abortError, .handleKillPrivileges2, .directIOAllowsMapping,
-        .posixACL, .dontMask,
+        .posixACL, .dontMask, .overIOUring,
     ]
 
     @Test func `the kernel gets exactly the flags of docs FUSE md that it offered`() throws {
@@ -59,7 +69,7 @@ import Testing
         try withMount(configure: { $0.splice = true }) { mount in
             let negotiated = try #require(mount.server.negotiated)
             var wanted = Self.wanted.intersection(negotiated.offered)
-            wanted.remove(.handleKillPrivileges2)
+            wanted.subtract([.handleKillPrivileges2, .overIOUring])
             #expect(negotiated.accepted.names == wanted.names)
             #expect(negotiated.maxWriteBytes == (1 << 20) - (64 << 10))
             #expect(negotiated.splice)

@@ -86,7 +86,7 @@ import Testing
         let files = MemoryFileSystem()
         files.plant("file")
         files.configure { $0.held = [item.operation] }
-        try withMount(files) { mount in
+        try withMount(files, configure: { $0.transport = .device }) { mount in
             let path = mount.path
             let caller = WorkerThread(name: "caller") {
                 #expect(Call.failure { try item.call(path) } != nil, "the connection is aborted")
@@ -109,7 +109,7 @@ import Testing
         let files = MemoryFileSystem()
         files.plant("file")
         files.configure { $0.held = [operation] }
-        try withMount(files) { mount in
+        try withMount(files, configure: { $0.transport = .device }) { mount in
             let path = mount.path
             let caller = WorkerThread(name: "caller") {
                 let failure = Call.failure {

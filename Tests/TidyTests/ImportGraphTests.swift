@@ -21,7 +21,9 @@ import Testing
         "KeyspaceFS": [
             "FileSystem", "KeyValue", "Logging", "Primitives", "Redis", "Telemetry",
         ],
-        "FuseServer": ["CFuse", "CLinux", "FileSystem", "Logging", "Primitives", "Telemetry"],
+        "FuseServer": [
+            "CFuse", "CLinux", "CUring", "FileSystem", "Logging", "Primitives", "Telemetry",
+        ],
         "apusfs": [
             "ArgumentParser", "CJemalloc", "CLinux", "Codecs", "FileSystem", "FoundationEssentials",
             "FuseServer", "KeyspaceFS", "KeyValue", "Logging", "Primitives", "Redis", "Telemetry",

@@ -42,6 +42,13 @@ struct ServingFlags: ParsableArguments {
             valueName: "TIME"))
     var entryTimeout: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How requests come from the kernel: over io_uring ('uring'; root switches the kernel's "
+                + "enable_uring on), by /dev/fuse ('device'), or over io_uring where that is on "
+                + "(default: auto).", valueName: "auto|device|uring"))
+    var transport: String?
+
     @Flag(help: "Move data through pipes instead of copying it (slower where data is cached).")
     var splice = false
 
@@ -53,7 +60,7 @@ struct ServingFlags: ParsableArguments {
             [
                 ("threads", threads), ("connections", connections),
                 ("flush-interval", flushInterval), ("attr-timeout", attrTimeout),
-                ("entry-timeout", entryTimeout),
+                ("entry-timeout", entryTimeout), ("transport", transport),
             ], switches: [("splice", splice), ("clone-fd", cloneDescriptor)])
     }
 }

@@ -1,3 +1,4 @@
+import FuseServer
 import Glibc
 
 /// All that the process behind a mount needs to know. It travels through a pipe, not through
@@ -35,6 +36,11 @@ struct MountPlan: Equatable, Sendable, Codable {
         }
         var named = source
         if let database = settings.keys?.database { named.database = database }
+        if settings.transport == .uring, settings.splice {
+            throw CommandFailure(
+                "--splice moves data through pipes, which --transport uring has none of: leave out "
+                    + "one of them", status: .usage)
+        }
         if settings.keys != nil, source.place == .memory {
             throw CommandFailure("memory: holds no dataset of others", status: .usage)
         }

@@ -28,6 +28,7 @@ extension MountPlan {
         var options = FuseOptions()
         options.threads = settings.threads
         options.clonesDescriptors = settings.cloneDescriptor
+        options.transport = settings.transport
         options.splice = settings.splice
         options.allowsOther = settings.allowOther
         options.exportsHandles = settings.exportsHandles

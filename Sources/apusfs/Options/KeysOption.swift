@@ -5,10 +5,10 @@ extension MountOption {
     static let keys: [MountOption] = viewOptions + changeOptions + sharedWithKeys
 
     private static let shared: Set<String> = [
-        "threads", "connections", "flush-interval", "attr-timeout", "entry-timeout", "splice",
-        "clone-fd", "allow-other", "no-allow-other", "nonempty", "io-timeout", "password-file",
-        "log-file", "pid-file", "foreground", "debug", "tls-ca", "tls-cert", "tls-key",
-        "tls-server-name", "tls-insecure",
+        "threads", "connections", "flush-interval", "attr-timeout", "entry-timeout", "transport",
+        "splice", "clone-fd", "allow-other", "no-allow-other", "nonempty", "io-timeout",
+        "password-file", "log-file", "pid-file", "foreground", "debug", "tls-ca", "tls-cert",
+        "tls-key", "tls-server-name", "tls-insecure",
     ]
 
     private static let sharedWithKeys = all.filter { shared.contains($0.name) }

@@ -1,4 +1,5 @@
 import Codecs
+import FuseServer
 import Primitives
 
 /// One thing that can be set about a mount: a long flag of the command line and, with the same name, a
@@ -108,6 +109,10 @@ struct MountOption: Sendable {
             (value, settings: inout MountSettings) throws(CommandFailure) in
             settings.entryTimeout = try time(value, from: 0)
         },
+        MountOption("transport", argument: .required("auto|device|uring")) {
+            (value, settings: inout MountSettings) throws(CommandFailure) in
+            settings.transport = try transport(value)
+        },
         MountOption("splice") { (_, settings: inout MountSettings) in settings.splice = true },
         MountOption("clone-fd") { (_, settings: inout MountSettings) in
             settings.cloneDescriptor = true
@@ -211,6 +216,13 @@ extension MountOption {
             throw usage("a volume's name is 1 to 64 of the characters A-Z a-z 0-9 . _ -")
         }
         return text
+    }
+
+    static func transport(_ text: String) throws(CommandFailure) -> TransportChoice {
+        guard let choice = TransportChoice(rawValue: text) else {
+            throw usage("'\(text)' is no transport: auto, device or uring")
+        }
+        return choice
     }
 
     static func codec(_ text: String) throws(CommandFailure) -> Codec {

@@ -1,4 +1,5 @@
 import Codecs
+import FuseServer
 import Glibc
 
 /// Everything that can be set about one mount, with the values that hold when nothing is said.
@@ -21,6 +22,8 @@ struct MountSettings: Equatable, Sendable, Codable {
     var threads = 8
     /// Connections to the server for each kind of traffic.
     var connections = 4
+    /// How requests come from the kernel.
+    var transport = TransportChoice.auto
     var splice = false
     var cloneDescriptor = false
 

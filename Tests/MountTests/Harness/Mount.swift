@@ -91,7 +91,7 @@ final class Mount: @unchecked Sendable {
             "mount", otherSource ?? store.source, path, "--volume", Self.volume,
             "--pid-file", pidPath,
         ]
-            + ["--log-file", logPath] + flags + more
+            + ["--log-file", logPath] + Store.standardTransport + flags + more
     }
 
     func mount(_ more: [String] = []) throws {

@@ -32,6 +32,11 @@ enum Store: Sendable {
     static let standardLayout: [String] =
         ProcessInfo.processInfo.environment["APUSFS_TEST_CODEC"].map { ["--codec", $0] } ?? []
 
+    /// What `$APUSFS_TEST_TRANSPORT` asks for, as words for `mount`.
+    static let standardTransport: [String] =
+        ProcessInfo.processInfo.environment["APUSFS_TEST_TRANSPORT"].map { ["--transport", $0] }
+        ?? []
+
     private static let plainDirectory: String? = {
         let chosen = ProcessInfo.processInfo.environment["APUSFS_TEST_STORE"] ?? ""
         return chosen.hasPrefix("directory:") ? String(chosen.dropFirst("directory:".count)) : nil
