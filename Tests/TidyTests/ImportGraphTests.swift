@@ -73,7 +73,7 @@ import Testing
         #expect(Set(swift) == Set(Self.allowed.keys))
     }
 
-    @Test(arguments: ["CFuse", "CHiredis", "CLZ4", "COpenSSL", "CZlib", "CJemalloc"])
+    @Test(arguments: ["CFuse", "CHiredis", "CLZ4", "COpenSSL", "CZlib", "CJemalloc", "CUring"])
     func `each C library has one Swift importer`(library: String) throws {
         let importers = try Self.allowed.keys.filter { module in
             try files(of: module).contains { Self.imports($0.lines).contains(library) }
