@@ -2,20 +2,20 @@ public import Primitives
 
 /// Open files or directories by the number that the kernel passes back.
 public final class HandleTable<Item: AnyObject & Sendable>: Sendable {
-    private static var shardCount: UInt64 { 16 }
+    @usableFromInline static var shardCount: UInt64 { 16 }
 
-    private struct Contents {
-        var items: [UInt64: Item] = [:]
-        var next: UInt64
+    @usableFromInline struct Contents {
+        @usableFromInline var items: [UInt64: Item] = [:]
+        @usableFromInline var next: UInt64
     }
 
-    private final class Shard: Sendable {
-        let contents: Locked<Contents>
+    @usableFromInline final class Shard: Sendable {
+        @usableFromInline let contents: Locked<Contents>
 
         init(first: UInt64) { contents = Locked(Contents(next: first)) }
     }
 
-    private let shards: [Shard]
+    @usableFromInline let shards: [Shard]
 
     public init() {
         // Numbers of shard n are n + 16, n + 32, …: the low bits lead back, and 0 is no handle.
@@ -23,6 +23,7 @@ public final class HandleTable<Item: AnyObject & Sendable>: Sendable {
     }
 
     /// `hint` spreads handles over the shards.
+    @inlinable
     public func insert(_ item: Item, hint: InodeID) -> HandleID {
         let shard = shards[Int(hint.rawValue % Self.shardCount)]
         return shard.contents.withLock { contents in
@@ -34,6 +35,7 @@ public final class HandleTable<Item: AnyObject & Sendable>: Sendable {
     }
 
     /// EBADF for a number that was never given out or was removed.
+    @inlinable
     public func item(_ handle: HandleID) throws(Errno) -> Item {
         let found = shards[Int(handle.rawValue % Self.shardCount)].contents.withLock {
             $0.items[handle.rawValue]
@@ -42,7 +44,7 @@ public final class HandleTable<Item: AnyObject & Sendable>: Sendable {
         return found
     }
 
-    @discardableResult
+    @inlinable @discardableResult
     public func remove(_ handle: HandleID) -> Item? {
         shards[Int(handle.rawValue % Self.shardCount)].contents.withLock {
             $0.items.removeValue(forKey: handle.rawValue)

@@ -74,7 +74,14 @@ public final class FuseServer: @unchecked Sendable {
     /// Mounts at `path`. From now on programs see the mount and wait for `serve`.
     public func mount(at path: String) throws(FuseError) {
         guard lifecycle.withLock({ $0.begin(.mounted) }) else { throw .outOfOrder("mount") }
-        if options.transport == .uring { try RingTransport.require() }
+        switch options.transport {
+        case .uring: try RingTransport.require()
+        case .auto where !options.splice:
+            if RingTransport.switchOn() == .isOn {
+                logger.notice("switched on FUSE over io_uring (enable_uring of the module fuse)")
+            }
+        case .auto, .device: break
+        }
         let session = try MountedSession(
             at: path, options: options, server: self, logger: logger)
         mounted = session

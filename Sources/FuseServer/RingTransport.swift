@@ -6,7 +6,7 @@ import Synchronization
 
 /// Which way requests come from the kernel.
 public enum TransportChoice: String, Sendable, Codable, CaseIterable {
-    /// io_uring where the kernel offers it, otherwise the device.
+    /// io_uring where the kernel has it for FUSE (root switches it on), otherwise the device.
     case auto
     /// read(2) and writev(2) of /dev/fuse.
     case device
@@ -88,14 +88,23 @@ final class RingTransport: @unchecked Sendable {
     /// FUSE's module parameter; a kernel without FUSE over io_uring has none.
     private static let parameter = "/sys/module/fuse/parameters/enable_uring"
 
-    /// Sees to it that the kernel will offer rings, and that this process may have some. Root switches the
-    /// kernel's parameter on, for every mount from now on.
+    enum Switch { case missing, refused, wasOn, isOn }
+
+    /// Switches the kernel's parameter on, which takes root. Mounts that do not ask for rings do not change.
+    static func switchOn() -> Switch {
+        guard let value = SystemFile.contents(of: parameter)?.first else { return .missing }
+        if value == UInt8(ascii: "Y") { return .wasOn }
+        return SystemFile.write("Y", to: parameter) ? .isOn : .refused
+    }
+
+    /// Sees to it that the kernel will offer rings, and that this process may have some.
     static func require() throws(FuseError) {
-        guard let value = SystemFile.contents(of: parameter)?.first else {
+        switch switchOn() {
+        case .missing:
             throw .noRings(reason: "it takes Linux 6.14 or newer, built with FUSE_IO_URING")
-        }
-        if value != UInt8(ascii: "Y"), !SystemFile.write("Y", to: parameter) {
+        case .refused:
             throw .noRings(reason: "root has to switch it on: echo Y > \(parameter)")
+        case .wasOn, .isOn: break
         }
         var error: Int32 = 0
         guard let ring = apusfs_ring_create(RingThread.commands, -1, 0, &error) else {

@@ -1,4 +1,4 @@
-import Glibc
+public import Glibc
 
 /// A value behind a mutex. The mutex is a pthread one: it costs what `Synchronization.Mutex` costs
 /// (10 ns) and ThreadSanitizer understands it, which on Linux it does not for the latter.
@@ -8,8 +8,8 @@ public struct Locked<Value>: ~Copyable, @unchecked Sendable {
 
     // SAFETY: one allocation, made in init and freed in deinit, holds the mutex and behind it the value;
     // this struct cannot be copied. A mutex must not move, which is why it does not stand in the struct.
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let storage: UnsafeMutablePointer<Value>
+    @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    @usableFromInline let storage: UnsafeMutablePointer<Value>
 
     public init(_ value: consuming Value) {
         let alignment = max(Self.lineBytes, MemoryLayout<Value>.alignment)
@@ -38,12 +38,8 @@ public struct Locked<Value>: ~Copyable, @unchecked Sendable {
     public borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        lock()
-        defer { unlock() }
-        return try body(&pointer.pointee)
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&storage.pointee)
     }
-
-    @usableFromInline borrowing func lock() { pthread_mutex_lock(mutex) }
-    @usableFromInline borrowing func unlock() { pthread_mutex_unlock(mutex) }
-    @usableFromInline var pointer: UnsafeMutablePointer<Value> { storage }
 }

@@ -1,12 +1,12 @@
-import Glibc
+public import Glibc
 
 /// A value behind a mutex, with a condition variable for threads that wait until it has changed.
 /// The condition uses the monotonic clock, so a change of the host's time lengthens no wait.
 public struct Monitor<Value>: ~Copyable, @unchecked Sendable {
     // SAFETY: allocated in init, freed in deinit, not copyable; neither object may move in memory.
-    private let storage: UnsafeMutablePointer<Value>
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    @usableFromInline let storage: UnsafeMutablePointer<Value>
+    @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    @usableFromInline let condition: UnsafeMutablePointer<pthread_cond_t>
 
     public init(_ value: consuming Value) {
         storage = .allocate(capacity: 1)
@@ -33,6 +33,7 @@ public struct Monitor<Value>: ~Copyable, @unchecked Sendable {
     }
 
     /// Runs `body` alone, without waking anybody.
+    @inlinable
     public borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -42,6 +43,7 @@ public struct Monitor<Value>: ~Copyable, @unchecked Sendable {
     }
 
     /// Runs `body` alone, then wakes every waiting thread.
+    @inlinable
     public borrowing func change<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -55,6 +57,7 @@ public struct Monitor<Value>: ~Copyable, @unchecked Sendable {
 
     /// Waits until `body`, run alone at the start and after each change, returns a result; `nil` once
     /// `deadline` has passed. Without a deadline it waits for as long as it takes.
+    @inlinable
     public borrowing func wait<Result>(
         until deadline: Deadline? = nil, for body: (inout Value) -> Result?
     ) -> Result? {

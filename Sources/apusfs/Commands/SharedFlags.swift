@@ -44,9 +44,10 @@ struct ServingFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How requests come from the kernel: over io_uring ('uring'; root switches the kernel's "
-                + "enable_uring on), by /dev/fuse ('device'), or over io_uring where that is on "
-                + "(default: auto).", valueName: "auto|device|uring"))
+            "How requests come from the kernel: over io_uring ('uring', faster), by /dev/fuse "
+                + "('device'), or whichever can be had (default: auto). Root's mount switches the "
+                + "kernel's enable_uring on, unless this says 'device'.",
+            valueName: "auto|device|uring"))
     var transport: String?
 
     @Flag(help: "Move data through pipes instead of copying it (slower where data is cached).")
