@@ -42,11 +42,23 @@ final class EntryCache: Sendable {
         name.withUnsafeBytes { inode(parent: parent, name: $0) }
     }
 
-    /// `isCurrent` is asked under the lock: whether nothing changed since the entry was fetched.
-    func insert(parent: InodeID, name: [UInt8], inode: InodeID, isCurrent: () -> Bool = { true }) {
+    /// What was fetched. `isCurrent` is asked under the lock: whether nothing changed since then.
+    func insert(parent: InodeID, name: [UInt8], inode: InodeID, isCurrent: () -> Bool) {
+        set(parent, name, inode, isCurrent) { _ in }
+    }
+
+    /// What was changed: the entry before is out of date, and the new one as well unless `isCurrent`.
+    func replace(parent: InodeID, name: [UInt8], inode: InodeID, isCurrent: () -> Bool) {
+        set(parent, name, inode, isCurrent) { $0 = nil }
+    }
+
+    private func set(
+        _ parent: InodeID, _ name: [UInt8], _ inode: InodeID, _ isCurrent: () -> Bool,
+        otherwise: (inout Entry?) -> Void
+    ) {
         let hash = name.withUnsafeBytes { self.hash(parent, $0) }
         shard(hash).entries.withLock { entries in
-            guard isCurrent() else { return }
+            guard isCurrent() else { return otherwise(&entries[hash]) }
             if entries.count >= entriesPerShard, entries[hash] == nil {
                 // The order of a dictionary is as good as random. An array, since removing while the
                 // keys are walked would copy the dictionary.

@@ -8,11 +8,13 @@ struct OwnChange {
     fileprivate let generation: UInt64
     fileprivate let state: InodeState?
     fileprivate let fetches: UInt64
+    /// Of a directory: what had been heard of its names.
+    fileprivate let heard: UInt64
 
     /// A change of an inode of which it was not known beforehand that it would be changed.
     static func unknown(of inode: InodeID) -> OwnChange {
         // Counts begin at 0 and only go up.
-        OwnChange(inode: inode, generation: .max, state: nil, fetches: .max)
+        OwnChange(inode: inode, generation: .max, state: nil, fetches: .max, heard: .max)
     }
 }
 
@@ -23,7 +25,7 @@ extension VolumeFileSystem {
         let state = inodes.state(of: inode)
         return OwnChange(
             inode: inode, generation: generation, state: state,
-            fetches: state?.withFacts { $0.fetches } ?? 0)
+            fetches: state?.withFacts { $0.fetches } ?? 0, heard: heardNames.current(inode))
     }
 
     /// Called when the store has made the change: from here on nothing that was fetched before is believed.
@@ -40,6 +42,14 @@ extension VolumeFileSystem {
                 isFirst && state === change.state && facts.fetches == change.fetches
             if body(&facts), !isUndisturbed { facts.isFresh = false }
             return isUndisturbed
+        }
+    }
+
+    /// What this change has made of a name of its directory. Forgotten at once when other mounts' changes of
+    /// names there were heard meanwhile, which may have come later.
+    func noteEntry(_ change: OwnChange, _ name: [UInt8], _ inode: InodeID) {
+        entries.replace(parent: change.inode, name: name, inode: inode) {
+            heardNames.current(change.inode) == change.heard
         }
     }
 

@@ -46,6 +46,7 @@ extension VolumeFileSystem {
 
     private func expireEntry(parent: InodeID, name: [UInt8]) {
         generations.bump(parent)
+        heardNames.bump(parent)
         entries.remove(parent: parent, name: name)
         inodes.state(of: parent)?.withFacts { facts in
             facts.isFresh = false
@@ -101,6 +102,7 @@ extension VolumeFileSystem {
     /// Messages may have been lost: nothing that was cached before now is believed.
     private func expireEverything() {
         generations.bumpAll()
+        heardNames.bumpAll()
         entries.removeAll()
         recentFlushes.hold(from: cache)
         cache.invalidateAll()

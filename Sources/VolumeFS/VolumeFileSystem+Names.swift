@@ -73,7 +73,7 @@ extension VolumeFileSystem {
             inode, in: newParent, name: name, time: time,
             believed: inodes.state(of: inode)?.record)
         endEntryChange(directoryChange, at: time)
-        entries.insert(parent: newParent, name: name, inode: inode)
+        noteEntry(directoryChange, name, inode)
         let isUndisturbed = endChange(change) { facts in
             facts.isBeingCopied = false
             facts.record.linkCount = record.linkCount
@@ -103,7 +103,7 @@ extension VolumeFileSystem {
         let change = beginChange(of: parent)
         let record = try store.create(in: parent, name: key, new)
         endEntryChange(change, at: new.time, addedLinks: new.kind == .directory ? 1 : 0)
-        entries.insert(parent: parent, name: key, inode: record.id)
+        noteEntry(change, key, record.id)
         let state = inodes.install(record, addingReference: true) { store.hearsChanges }
         state.withFacts { facts in
             facts.storedBound = 0

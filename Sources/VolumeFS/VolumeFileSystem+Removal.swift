@@ -61,15 +61,15 @@ extension VolumeFileSystem {
         generations.bump(outcome.moved.id)
         if let exchanged = outcome.exchanged {
             generations.bump(exchanged.id)
-            entries.insert(parent: parent, name: oldKey, inode: exchanged.id)
+            noteEntry(directoryChanges[0], oldKey, exchanged.id)
             noteMove(exchanged, to: parent, at: time)
         } else if let whiteout = outcome.whiteout {
-            entries.insert(parent: parent, name: oldKey, inode: whiteout.id)
+            noteEntry(directoryChanges[0], oldKey, whiteout.id)
             _ = inodes.install(whiteout, addingReference: false) { true }
         } else {
             entries.remove(parent: parent, name: oldKey)
         }
-        entries.insert(parent: newParent, name: newKey, inode: outcome.moved.id)
+        noteEntry(directoryChanges[1], newKey, outcome.moved.id)
         noteMove(outcome.moved, to: newParent, at: time)
         if let replaced = outcome.replaced { end(replaced, targetChange, at: time) }
     }

@@ -40,6 +40,8 @@ public final class VolumeFileSystem: FileSystemOperations {
     let inodes: InodeTable
     let entries: EntryCache
     let generations: Generations
+    /// Other mounts' changes of names, by directory.
+    let heardNames: Generations
     let files = HandleTable<OpenFile>()
     let directories = HandleTable<OpenDirectory>()
     let lazyTimes = LazyTimes()
@@ -71,6 +73,7 @@ public final class VolumeFileSystem: FileSystemOperations {
         inodes = InodeTable(stateLimit: options.inodeStateLimit)
         entries = EntryCache(limit: options.entryLimit)
         generations = Generations(stripes: options.stripeCount)
+        heardNames = Generations(stripes: options.stripeCount)
     }
 
     public func mounted(notifier: any KernelNotifier) {

@@ -16,9 +16,7 @@ extension VolumeStore {
         if let errno = refusal(from.record, to.record, flags) { return .refuse(errno) }
         var batch = RenameBatch(
             conditions: [
-                .fieldEquals(
-                    key: schema.directory(from.parent), field: from.name,
-                    value: EntryValue(from.record).stored),
+                sourceCondition(from),
                 targetCondition(to),
                 .keyExists(schema.inode(to.parent)),
                 .keyExists(schema.inode(from.record.id)),
@@ -55,6 +53,12 @@ extension VolumeStore {
         return .commit(batch)
     }
 
+    func sourceCondition(_ from: Source) -> Condition {
+        .fieldEquals(
+            key: schema.directory(from.parent), field: from.name,
+            value: EntryValue(from.record).stored)
+    }
+
     /// What rename(2) refuses by the kinds of what is there.
     private func refusal(
         _ moving: InodeRecord, _ target: InodeRecord?, _ flags: RenameFlags
@@ -68,7 +72,7 @@ extension VolumeStore {
         }
     }
 
-    private func targetCondition(_ to: Target) -> Condition {
+    func targetCondition(_ to: Target) -> Condition {
         let directory = schema.directory(to.parent)
         guard let record = to.record else {
             return .fieldAbsent(key: directory, field: to.name)

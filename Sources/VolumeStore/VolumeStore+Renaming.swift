@@ -48,9 +48,15 @@ extension VolumeStore {
             switch plan {
             case .refuse(let errno):
                 // Only what was read just now justifies a refusal.
-                if source == nil, isTargetCertain, !trustsKnownParents { throw errno }
+                if source == nil, isTargetCertain, !trustsKnownParents,
+                    try areTogether((from.parent, from.name, moving), (to.parent, to.name, target))
+                {
+                    throw errno
+                }
             case .nothing:
-                if source == nil, isTargetCertain {
+                if source == nil, isTargetCertain,
+                    try areTogether((from.parent, from.name, moving), (to.parent, to.name, target))
+                {
                     return RenameOutcome(
                         moved: moving, replaced: nil, exchanged: nil, whiteout: nil,
                         isNoOp: true)
@@ -71,6 +77,13 @@ extension VolumeStore {
             if target == nil, flags == .exchange { throw .noEntry }
         }
         throw tooManyRounds("rename")
+    }
+
+    /// Whether both names are what they were found to be at one moment: they were read one after the other.
+    private func areTogether(_ from: Source, _ to: Target) throws(Errno) -> Bool {
+        let conditions = [sourceCondition(from), targetCondition(to)]
+        guard case .committed = try commit(conditions, []) else { return false }
+        return true
     }
 
     private func finishRename(

@@ -64,4 +64,37 @@ import VolumeStore
         harness.volume.endEntryChange(change, at: .now, addedLinks: 1)
         #expect(try harness.volume.attributes(.root).linkCount == 3)
     }
+
+    @Test func `a name of which other mounts were heard meanwhile is looked up again`() throws {
+        let harness = try VolumeHarness()
+        defer { harness.unmount() }
+        let volume = harness.volume
+        let (inode, handle) = try volume.create("file")
+        let name = Bytes("file".utf8)
+        let undisturbed = volume.beginChange(of: .root)
+        volume.noteEntry(undisturbed, name, inode)
+        #expect(volume.entries.inode(parent: .root, name: name) == inode)
+        let overtaken = volume.beginChange(of: .root)
+        volume.apply(.entry(parent: .root, name: Bytes("other".utf8)))
+        volume.noteEntry(overtaken, name, inode)
+        #expect(volume.entries.inode(parent: .root, name: name) == nil)
+        let lost = volume.beginChange(of: .root)
+        volume.apply(.everything)
+        volume.noteEntry(lost, name, inode)
+        #expect(volume.entries.inode(parent: .root, name: name) == nil)
+        try volume.close(inode, handle)
+    }
+
+    @Test func `changes of this mount beside each other leave both names known`() throws {
+        let harness = try VolumeHarness()
+        defer { harness.unmount() }
+        let volume = harness.volume
+        let first = volume.beginChange(of: .root)
+        let (inode, handle) = try volume.create("file")
+        volume.noteEntry(first, Bytes("first".utf8), inode)
+        for name in ["file", "first"] {
+            #expect(volume.entries.inode(parent: .root, name: Bytes(name.utf8)) == inode)
+        }
+        try volume.close(inode, handle)
+    }
 }

@@ -61,10 +61,13 @@ extension MountTests {
                 "close to open",
                 prepare: { volume in
                     closed.withLock { $0 = 0 }
-                    try SystemCall.writeFile(volume.mounts[0].path + "/file", "0")
+                    try SystemCall.writeFile(volume.mounts[0].path + "/file", "00000000")
                 },
                 victim: { path, round in
-                    try SystemCall.writeFile(path + "/file", "\(round)")
+                    // Of one length: a read may meet the next number under the size of this one.
+                    let text = String(round)
+                    let zeros = String(repeating: "0", count: 8 - text.count)
+                    try SystemCall.writeFile(path + "/file", zeros + text)
                     closed.withLock { $0 = round }
                 },
                 survivor: { path, _ in
