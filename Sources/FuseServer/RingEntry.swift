@@ -14,7 +14,7 @@ final class RingEntry: @unchecked Sendable {
     /// joined to the payload, as libfuse wants to see them.
     private static let headBytes = 4_096
 
-    let owner: RingThread
+    unowned let owner: RingThread
     // SAFETY: one mapping, made in init and given back in deinit; the kernel writes to it only while the
     // entry is offered.
     private let memory: UnsafeMutableRawPointer

@@ -139,6 +139,25 @@ import Testing
         }
     }
 
+    @Test func `a mount that has ended leaves no ring`() throws {
+        func rings() throws -> Int {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter {
+                let target = try? FileManager.default.destinationOfSymbolicLink(
+                    atPath: "/proc/self/fd/" + $0)
+                return target?.contains("io_uring") == true
+            }.count
+        }
+        var most = 0
+        for _ in 0..<20 {
+            try withRings { mount in
+                try Call.create(mount.path + "/file", [1])
+                most = max(most, try rings())
+            }
+        }
+        // Mounts of other tests come and go meanwhile; twenty of them would not.
+        #expect(most < 20 * RingTransport.threadsPerCPU(8, cpus: RingTransport.possibleCPUs()))
+    }
+
     @Test func `each CPU has as many threads as there are programs to wait for, or two`() {
         #expect(RingTransport.threadsPerCPU(8, cpus: 1) == 8)
         #expect(RingTransport.threadsPerCPU(8, cpus: 8) == 8)
