@@ -29,6 +29,7 @@ public enum Metric: String, CaseIterable, Sendable {
     case malformedRecords = "malformed_records_total"
     case invalidationsReceived = "invalidations_received_total"
     case reapedBlocks = "reaped_blocks_total"
+    case blocksNotTried = "blocks_not_tried_total"
     case storeLosses = "store_losses_total"
 
     /// One line for people (HELP in the text format).
@@ -53,6 +54,8 @@ public enum Metric: String, CaseIterable, Sendable {
         case .flushFailures: "Attempts to store dirty blocks that failed."
         case .blocksCompressed: "Blocks stored compressed."
         case .blocksIncompressible: "Blocks stored raw because they did not shrink."
+        case .blocksNotTried:
+            "Blocks stored raw untried, because the last ones of their file did not shrink."
         case .malformedRecords: "Stored records that cannot be right."
         case .invalidationsReceived: "Changes that other mounts announced."
         case .reapedBlocks: "Blocks of deleted files that were dropped."
@@ -141,6 +144,7 @@ extension Metric {
         case .invalidationsReceived: 19
         case .reapedBlocks: 20
         case .storeLosses: 21
+        case .blocksNotTried: 22
         }
     }
 }

@@ -16,6 +16,8 @@ final class KnownInodes: Sendable {
         var extender: SessionID
         var extenderCrashed: Bool
         var parent: InodeID
+        /// Of what this mount stored.
+        var compression = CompressionHistory()
         /// Some of the chunks that are registered.
         var chunks: Set<UInt64> = []
         private static let notedChunks = 64
@@ -68,6 +70,7 @@ final class KnownInodes: Sendable {
             if let before, before.data == entry.data {
                 entry.extenderCrashed = entry.extenderCrashed || before.extenderCrashed
                 entry.chunks = before.chunks
+                entry.compression = before.compression
             }
             Self.put(&shard, record.id.rawValue, entry)
         }

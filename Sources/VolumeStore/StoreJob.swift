@@ -20,8 +20,9 @@ struct StoreJob {
         var mergedBytes = 0
         /// Holds the merged block.
         var merged: UnsafeMutableRawBufferPointer?
-        /// Holds the compressed payload.
+        /// Holds the compressed payload, if `packing` says that there is one.
         var packed: UnsafeMutableRawBufferPointer?
+        var packing: BlockPacking.Packed?
     }
 
     let inode: InodeID
@@ -36,6 +37,7 @@ struct StoreJob {
     /// Set when the file was cut between the caller's write and this store.
     var minimumSize: UInt64?
     var isRepeated = false
+    var compression = CompressionHistory()
 
     init(inode: InodeID, data: DataID, changes: [BlockChange], commit: SizeCommit?) {
         self.inode = inode
@@ -122,6 +124,7 @@ struct StoreJob {
 
     /// The writes of the blocks that are not done.
     mutating func makeWrites(_ volume: VolumeStore) -> [BlockWrite] {
+        pack(volume)
         var writes: [BlockWrite] = []
         owners = []
         for position in blocks.indices where !blocks[position].isDone {
@@ -140,34 +143,64 @@ struct StoreJob {
         let raw = BlockFrame.raw(epoch: volume.settings.epoch).header
         switch blocks[position].decision {
         case .skip: blocks[position].form = .absent
-        case .replace(let bytes):
-            let (header, payload) = frame(
-                position, UnsafeRawBufferPointer(rebasing: change.memory[..<bytes]), volume)
-            writes.append(
-                BlockWrite(key: key, kind: .replace(header: header), payload: payload))
-        case .replaceAbsent(let bytes):
-            let (header, payload) = frame(
-                position, UnsafeRawBufferPointer(rebasing: change.memory[..<bytes]), volume)
-            writes.append(
-                BlockWrite(
-                    key: key, kind: .replaceMatching(header: header, expected: nil),
-                    payload: payload))
         case .patch, .patchMatching: addPatches(position, key, raw, &writes)
-        case .merge:
-            guard blocks[position].mergedForm != .raw, let merged = blocks[position].merged else {
+        case .replace, .replaceAbsent, .merge:
+            guard let content = content(position) else {
                 // Raw after all: its other bytes may be patched at any time, so they are left alone.
                 addPatches(position, key, raw, &writes)
                 return
             }
-            let content = UnsafeRawBufferPointer(
-                rebasing: merged[..<blocks[position].mergedBytes])
             let (header, payload) = frame(position, content, volume)
-            writes.append(
-                BlockWrite(
-                    key: key,
-                    kind: .replaceMatching(
-                        header: header, expected: blocks[position].mergedHeader),
-                    payload: payload))
+            let kind: BlockWrite.Kind =
+                switch blocks[position].decision {
+                case .replaceAbsent: .replaceMatching(header: header, expected: nil)
+                case .merge:
+                    .replaceMatching(header: header, expected: blocks[position].mergedHeader)
+                default: .replace(header: header)
+                }
+            writes.append(BlockWrite(key: key, kind: kind, payload: payload))
+        }
+    }
+
+    /// What replaces the block whole; `nil` when nothing does.
+    private func content(_ position: Int) -> UnsafeRawBufferPointer? {
+        switch blocks[position].decision {
+        case .skip, .patch, .patchMatching: nil
+        case .replace(let bytes), .replaceAbsent(let bytes):
+            UnsafeRawBufferPointer(rebasing: changes[position].memory[..<bytes])
+        case .merge:
+            blocks[position].mergedForm == .raw
+                ? nil
+                : blocks[position].merged.map {
+                    UnsafeRawBufferPointer(rebasing: $0[..<blocks[position].mergedBytes])
+                }
+        }
+    }
+
+    /// Compresses what is about to be stored whole, where that may pay.
+    private mutating func pack(_ volume: VolumeStore) {
+        let settings = volume.settings
+        guard settings.codec != .none else { return }
+        var packing = BlockPacking()
+        var tried: [Int] = []
+        for position in blocks.indices where !blocks[position].isDone {
+            blocks[position].packing = nil
+            guard let content = content(position),
+                content.count >= max(1, settings.compressionThresholdBytes)
+            else { continue }
+            guard compression.shouldTry() else {
+                volume.metrics.add(.blocksNotTried)
+                continue
+            }
+            let buffer = blocks[position].packed ?? volume.scratch.take()
+            blocks[position].packed = buffer
+            packing.add(content, into: buffer)
+            tried.append(position)
+        }
+        for (position, packed) in zip(tried, packing.run(settings.codec, volume.packers)) {
+            blocks[position].packing = packed
+            compression.note(shrank: packed != nil)
+            volume.metrics.add(packed == nil ? .blocksIncompressible : .blocksCompressed)
         }
     }
 
@@ -190,32 +223,20 @@ struct StoreJob {
         }
     }
 
-    /// Compresses `content` when that pays; else it stays as it is.
+    /// The frame of `content`, compressed if `pack` did so.
     private mutating func frame(
         _ position: Int, _ content: UnsafeRawBufferPointer, _ volume: VolumeStore
     ) -> (InlineBlockHeader, UnsafeRawBufferPointer) {
         let settings = volume.settings
-        blocks[position].form = .raw
-        let raw = BlockFrame.raw(epoch: settings.epoch).header
-        guard settings.codec != .none, content.count >= max(1, settings.compressionThresholdBytes)
-        else { return (raw, content) }
-        let buffer = blocks[position].packed ?? volume.scratch.take()
-        blocks[position].packed = buffer
-        // A block that saves less than a sixteenth stays raw, which can be patched.
-        let limit = content.count - max(1, content.count / 16)
-        // SAFETY: content is at most one block, so limit is within the scratch buffer.
-        let destination = UnsafeMutableRawBufferPointer(rebasing: buffer[..<limit])
-        guard let length = settings.codec.compress(content, into: destination) else {
-            volume.metrics.add(.blocksIncompressible)
-            return (raw, content)
+        guard let packing = blocks[position].packing, let buffer = blocks[position].packed else {
+            blocks[position].form = .raw
+            return (BlockFrame.raw(epoch: settings.epoch).header, content)
         }
-        volume.metrics.add(.blocksCompressed)
-        let payload = UnsafeRawBufferPointer(rebasing: buffer[..<length])
         blocks[position].form = .packed
         let packed = BlockFrame.packed(
             codec: settings.codec.identifier, originalBytes: content.count,
-            checksum: Checksum.crc32(payload), epoch: settings.epoch)
-        return (packed.header, payload)
+            checksum: packing.checksum, epoch: settings.epoch)
+        return (packed.header, UnsafeRawBufferPointer(rebasing: buffer[..<packing.length]))
     }
 
     /// Notes what became of the writes. Returns `false` when blocks were in conflict: those are merged

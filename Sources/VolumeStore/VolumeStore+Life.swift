@@ -107,6 +107,7 @@ extension VolumeStore {
         keeper?.join()
         collector?.join()
         life.withLock { $0.hooks = nil }
+        packers.end()
         guard !isReadOnly else { return }
         do throws(StoreError) {
             try releaseOwnLocks()

@@ -29,11 +29,36 @@ extension VolumeStore {
         }
         let answers = try translated { () throws(StoreError) in try store.load(loads) }
         precondition(answers.count == requests.count, "a store answers each request")
-        var blocks: [LoadedBlock] = []
-        blocks.reserveCapacity(requests.count)
-        for (load, answer) in zip(loads, answers) {
-            blocks.append(try unpack(load, answer))
+        guard answers.count(where: \.isPacked) > 1 else {
+            var blocks: [LoadedBlock] = []
+            blocks.reserveCapacity(requests.count)
+            for (load, answer) in zip(loads, answers) {
+                blocks.append(try unpack(load, answer))
+            }
+            return blocks
         }
+        return try unpackTogether(loads, answers)
+    }
+
+    /// Several of them have to be decompressed.
+    private func unpackTogether(
+        _ loads: [BlockLoad], _ answers: [BlockLoadAnswer]
+    ) throws(Errno) -> [LoadedBlock] {
+        var results = [Result<LoadedBlock, Errno>](
+            repeating: .failure(.ioError), count: loads.count)
+        results.withUnsafeMutableBufferPointer { results in
+            // SAFETY: each round writes its own result and its own block's memory, and all have ended when
+            // `run` returns.
+            nonisolated(unsafe) let results = results
+            packers.run(loads.count) { index in
+                results[index] = Result { () throws(Errno) in
+                    try unpack(loads[index], answers[index])
+                }
+            }
+        }
+        var blocks: [LoadedBlock] = []
+        blocks.reserveCapacity(loads.count)
+        for result in results { blocks.append(try result.get()) }
         return blocks
     }
 
@@ -88,6 +113,14 @@ extension VolumeStore {
         } catch {
             throw FormatError("a block that does not decompress")
         }
+    }
+}
+
+extension BlockLoadAnswer {
+    /// Whether it claims to be compressed; what it claims is judged by `BlockFrame`.
+    fileprivate var isPacked: Bool {
+        guard case .loaded(let header, _) = self else { return false }
+        return header.low >> 24 & 0xFF != 0
     }
 }
 

@@ -108,6 +108,7 @@ extension VolumeStore {
     private func attempt(
         _ job: inout StoreJob, _ entry: KnownInodes.Entry, loneEpoch: Int64?
     ) throws(Errno) -> BlockStoreOutcome? {
+        job.compression = entry.compression
         job.decide(
             StoreCircumstances(
                 isAlone: loneEpoch != nil, blockBytes: settings.blockSize.bytes,
@@ -233,6 +234,7 @@ extension VolumeStore {
                         value: Bytes(decimal: job.data.rawValue))
                 ], countStored(job.inode, by: correction))
         }
+        after.compression = job.compression
         after.size = max(after.size, job.newSize ?? 0)
         if let next = Allocation.ahead(of: job.changes, entry) { after.alloc = next }
         known.update(job.inode) { $0 = after }

@@ -16,6 +16,7 @@
 //  5. Nothing stored is believed: records, entries, frames and messages are parsed strictly.
 
 import FileSystem
+import Glibc
 public import KeyValue
 public import Logging
 import Primitives
@@ -36,6 +37,8 @@ public final class VolumeStore: Sendable {
     let identifiers: IdentifierSupply
     let known = KnownInodes()
     let scratch: ScratchPool
+    /// Compress the blocks of one flush together.
+    let packers: ParallelLoop
     let membership: Membership
     let reaper: ReaperQueue
     let hearing = Monitor(Hearing())
@@ -49,6 +52,9 @@ public final class VolumeStore: Sendable {
     /// stripes.
     let tailStripes = StripedLocks(count: 64)
     let life = Monitor(Life())
+
+    /// As many as there are processors, up to some.
+    private static let packingThreads = max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
 
     /// Registers the session, unless `isReadOnly`; takes no threads yet.
     public init(
@@ -66,6 +72,7 @@ public final class VolumeStore: Sendable {
         slots = BatchSlots()
         identifiers = IdentifierSupply()
         scratch = ScratchPool(bufferBytes: settings.blockSize.bytes)
+        packers = ParallelLoop(name: "apusfs-pack", width: Self.packingThreads)
         membership = Membership(description: session)
         reaper = ReaperQueue()
         if !isReadOnly {
