@@ -98,6 +98,7 @@ extension VolumeFileSystem {
         var new = wanted
         let directory = try freshState(of: parent)
         inherit(into: &new, from: directory.record)
+        inheritCodec(into: &new, from: directory.record)
         try inheritLists(into: &new, umask: caller.umask, from: directory)
         expectName(key, in: parent)
         let change = beginChange(of: parent)

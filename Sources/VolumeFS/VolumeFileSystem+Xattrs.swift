@@ -11,6 +11,10 @@ extension VolumeFileSystem {
     ) throws(Errno) -> [UInt8] {
         let key = try attributeName(name)
         let state = try freshState(of: inode)
+        if key == CodecAttribute.name {
+            guard let codec = state.record.codec else { throw .noAttribute }
+            return CodecAttribute.value(codec)
+        }
         guard state.record.hasXattrs else { throw .noAttribute }
         let value =
             SystemAttributes.contains(key)
@@ -20,10 +24,12 @@ extension VolumeFileSystem {
     }
 
     public func listxattr(_ caller: Caller, inode: InodeID) throws(Errno) -> [UInt8] {
-        guard try freshState(of: inode).record.hasXattrs else { return [] }
+        let record = try freshState(of: inode).record
+        let own = record.codec == nil ? [] : [CodecAttribute.name]
         // Only who may read the trusted ones sees them (xattr(7)).
         let hidden = caller.userID == 0 ? nil : Self.trusted
-        return try store.xattrs(inode).map { $0.name }
+        let stored = record.hasXattrs ? try store.xattrs(inode).map { $0.name } : []
+        return (own + stored)
             // What nobody could have set, and nobody can get: a damaged record.
             .filter { Self.isServed($0) }
             .filter { name in hidden.map { !name.starts(with: $0) } ?? true }
@@ -46,6 +52,10 @@ extension VolumeFileSystem {
             try setAccessList(caller, of: state, name: key, value: value)
             return
         }
+        if key == CodecAttribute.name {
+            try setCodec(of: state, to: value, mode: mode)
+            return
+        }
         let time = Timestamp.now
         try store.setXattr(inode, name: key, value: [UInt8](value), mode: mode, time: time)
         generations.bump(inode)
@@ -62,6 +72,10 @@ extension VolumeFileSystem {
         let state = try freshState(of: inode)
         if AccessList.isName(key) {
             try removeAccessList(of: state, name: key)
+            return
+        }
+        if key == CodecAttribute.name {
+            try setCodec(of: state, to: nil, mode: .replace)
             return
         }
         guard state.record.hasXattrs else { throw .noAttribute }

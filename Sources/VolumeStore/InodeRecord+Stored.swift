@@ -1,3 +1,4 @@
+import Codecs
 import FileSystem
 import KeyValue
 import Primitives
@@ -45,7 +46,7 @@ extension InodeRecord {
             storedBlocks: UInt64(max(0, fields.stored ?? 0)), birthEpoch: fields.birth ?? 0,
             parent: InodeID(fields.parent ?? 0), target: fields.target ?? [],
             hasXattrs: fields.hasXattrs, tail: fields.tail ?? .clear,
-            extender: SessionID(fields.extender ?? 0))
+            extender: SessionID(fields.extender ?? 0), codec: fields.codec)
         try checkConsistency(isNameless: fields.isNameless, hasTarget: fields.target != nil)
     }
 
@@ -59,6 +60,9 @@ extension InodeRecord {
         }
         if let denseBlocks, denseBlocks > allocatedBlocks { throw FormatError("f is above l") }
         if storedBlocks > allocatedBlocks { storedBlocks = allocatedBlocks }
+        if codec != nil, kind != .regular, kind != .directory {
+            throw FormatError("o does not suit m")
+        }
         if isNameless != (linkCount == 0) { throw FormatError("z does not suit n") }
         if kind == .symbolicLink { size = UInt64(target.count) }
     }
@@ -86,6 +90,7 @@ extension InodeRecord {
         if kind == .regular { add(Field.size, size) }
         if kind == .symbolicLink { pairs.append(Pair(Field.target, target)) }
         if hasXattrs { pairs.append(Pair(Field.hasXattrs, Field.one)) }
+        if let codec { pairs.append(Pair(Field.ownCodec, Bytes(codec.name.utf8))) }
         return pairs
     }
 }
@@ -145,6 +150,7 @@ struct InodeFields {
     var tail: TailState?
     var extender: UInt64?
     var isNameless = false
+    var codec: Codec?
 
     mutating func take(
         _ field: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
@@ -172,6 +178,11 @@ struct InodeFields {
         case UInt8(ascii: "e"): extender = try number(value, RecordLimits.number, "e")
         case UInt8(ascii: "x"): hasXattrs = try flag(value, "x")
         case UInt8(ascii: "z"): isNameless = try flag(value, "z")
+        case UInt8(ascii: "o"):
+            guard
+                let codec = String(validating: value, as: UTF8.self).flatMap({ Codec(name: $0) })
+            else { throw FormatError("o is no codec") }
+            self.codec = codec
         case UInt8(ascii: "y"):
             guard (1...RecordLimits.targetBytes).contains(value.count) else {
                 throw FormatError("y is no target")

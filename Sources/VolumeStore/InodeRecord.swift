@@ -1,3 +1,4 @@
+public import Codecs
 public import FileSystem
 public import Primitives
 
@@ -39,6 +40,9 @@ public struct InodeRecord: Sendable, Equatable {
     public var extender: SessionID
     /// The extender ended without closing: what it stored and did not commit may lie behind `size`.
     public var extenderCrashed: Bool
+    /// What blocks of a file are compressed with from now on, and what a directory gives to what is made in
+    /// it; `nil`: the volume's codec.
+    public var codec: Codec?
 
     public init(
         id: InodeID, kind: FileKind, permissions: UInt32, userID: UInt32 = 0, groupID: UInt32 = 0,
@@ -47,7 +51,7 @@ public struct InodeRecord: Sendable, Equatable {
         data: DataID = DataID(0), allocatedBlocks: UInt64 = 0, denseBlocks: UInt64? = nil,
         storedBlocks: UInt64 = 0, birthEpoch: UInt64 = 0, parent: InodeID = InodeID(0),
         target: [UInt8] = [], hasXattrs: Bool = false, tail: TailState = .clear,
-        extender: SessionID = SessionID(0), extenderCrashed: Bool = false
+        extender: SessionID = SessionID(0), extenderCrashed: Bool = false, codec: Codec? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -71,6 +75,7 @@ public struct InodeRecord: Sendable, Equatable {
         self.tail = tail
         self.extender = extender
         self.extenderCrashed = extenderCrashed
+        self.codec = codec
     }
 
     /// `st_mode`.
@@ -122,6 +127,8 @@ public struct NewInode: Sendable {
     public var time: Timestamp
     /// Extended attributes that it has from the start.
     public var attributes: [(name: [UInt8], value: [UInt8])] = []
+    /// Of regular files and directories; `nil`: the volume's.
+    public var codec: Codec?
 
     public init(
         kind: FileKind, permissions: UInt32, userID: UInt32 = 0, groupID: UInt32 = 0,

@@ -1,3 +1,4 @@
+import Codecs
 import FileSystem
 import Primitives
 
@@ -16,6 +17,8 @@ final class KnownInodes: Sendable {
         var extender: SessionID
         var extenderCrashed: Bool
         var parent: InodeID
+        /// The file's own, if it has one.
+        var codec: Codec?
         /// Of what this mount stored.
         var compression = CompressionHistory()
         /// Some of the chunks that are registered.
@@ -33,6 +36,7 @@ final class KnownInodes: Sendable {
             extender = record.extender
             extenderCrashed = record.extenderCrashed
             parent = record.parent
+            codec = record.codec
         }
 
         mutating func note(chunks: Set<UInt64>) {
@@ -70,7 +74,7 @@ final class KnownInodes: Sendable {
             if let before, before.data == entry.data {
                 entry.extenderCrashed = entry.extenderCrashed || before.extenderCrashed
                 entry.chunks = before.chunks
-                entry.compression = before.compression
+                if entry.codec == before.codec { entry.compression = before.compression }
             }
             Self.put(&shard, record.id.rawValue, entry)
         }

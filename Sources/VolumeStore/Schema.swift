@@ -111,6 +111,7 @@ enum Field {
     static let tail: Bytes = [UInt8(ascii: "j")]
     static let extender: Bytes = [UInt8(ascii: "e")]
     static let nameless: Bytes = [UInt8(ascii: "z")]
+    static let ownCodec: Bytes = [UInt8(ascii: "o")]
 
     // A session.
     static let host = Bytes("host".utf8)

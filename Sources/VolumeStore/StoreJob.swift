@@ -37,6 +37,8 @@ struct StoreJob {
     /// Set when the file was cut between the caller's write and this store.
     var minimumSize: UInt64?
     var isRepeated = false
+    /// What blocks that are stored whole are compressed with.
+    var codec = Codec.none
     var compression = CompressionHistory()
 
     init(inode: InodeID, data: DataID, changes: [BlockChange], commit: SizeCommit?) {
@@ -180,7 +182,7 @@ struct StoreJob {
     /// Compresses what is about to be stored whole, where that may pay.
     private mutating func pack(_ volume: VolumeStore) {
         let settings = volume.settings
-        guard settings.codec != .none else { return }
+        guard codec != .none else { return }
         var packing = BlockPacking()
         var tried: [Int] = []
         for position in blocks.indices where !blocks[position].isDone {
@@ -197,7 +199,7 @@ struct StoreJob {
             packing.add(content, into: buffer)
             tried.append(position)
         }
-        for (position, packed) in zip(tried, packing.run(settings.codec, volume.packers)) {
+        for (position, packed) in zip(tried, packing.run(codec, volume.packers)) {
             blocks[position].packing = packed
             compression.note(shrank: packed != nil)
             volume.metrics.add(packed == nil ? .blocksIncompressible : .blocksCompressed)
@@ -234,7 +236,7 @@ struct StoreJob {
         }
         blocks[position].form = .packed
         let packed = BlockFrame.packed(
-            codec: settings.codec.identifier, originalBytes: content.count,
+            codec: codec.identifier, originalBytes: content.count,
             checksum: packing.checksum, epoch: settings.epoch)
         return (packed.header, UnsafeRawBufferPointer(rebasing: buffer[..<packing.length]))
     }

@@ -73,7 +73,7 @@ extension VolumeStore {
             allocatedBlocks: new.kind == .regular ? 1 : 0, birthEpoch: settings.epoch,
             parent: new.kind == .directory ? parent : InodeID(0), target: new.target,
             hasXattrs: !new.attributes.isEmpty,
-            extender: new.kind == .regular ? sessionID : SessionID(0))
+            extender: new.kind == .regular ? sessionID : SessionID(0), codec: new.codec)
     }
 
     /// Raises the times of a directory whose entries change.

@@ -108,11 +108,12 @@ extension VolumeStore {
     private func attempt(
         _ job: inout StoreJob, _ entry: KnownInodes.Entry, loneEpoch: Int64?
     ) throws(Errno) -> BlockStoreOutcome? {
+        job.codec = entry.codec ?? settings.codec
         job.compression = entry.compression
         job.decide(
             StoreCircumstances(
                 isAlone: loneEpoch != nil, blockBytes: settings.blockSize.bytes,
-                compresses: settings.codec != .none))
+                compresses: job.codec != .none))
         try assumeCreations(&job, entry)
         for _ in 0..<Rounds.decisions {
             try loadForMerging(&job)

@@ -1,3 +1,4 @@
+public import Codecs
 public import FileSystem
 import KeyValue
 public import Primitives
@@ -76,6 +77,39 @@ extension VolumeStore {
         case .committed: return
         case .conditionFailed(0): throw .stale
         case .conditionFailed: throw .noAttribute
+        }
+    }
+
+    /// What the blocks of a file, or the files made in a directory, are compressed with from now on; `nil`:
+    /// the volume's codec. As for an extended attribute: EEXIST and ENODATA as `mode` asks (ENODATA for
+    /// removing none), ESTALE when the inode is gone. One trip.
+    public func setCodec(
+        _ inode: InodeID, _ codec: Codec?, mode: SetXattrMode, time: Timestamp
+    ) throws(Errno) {
+        let key = schema.inode(inode)
+        var conditions: [Condition] = [.keyExists(key)]
+        switch codec == nil ? .replace : mode {
+        case .createOrReplace: break
+        case .create: conditions.append(.fieldAbsent(key: key, field: Field.ownCodec))
+        case .replace: conditions.append(.fieldExists(key: key, field: Field.ownCodec))
+        }
+        let change: Mutation =
+            codec.map { .setFields(key: key, [Pair(Field.ownCodec, Bytes($0.name.utf8))]) }
+            ?? .deleteFields(key: key, [Field.ownCodec])
+        let outcome = try commit(
+            conditions,
+            [
+                change, .raise(key: key, field: Field.changeTime, to: time.nanoseconds),
+                publish([.attributes(inode)]),
+            ])
+        switch outcome {
+        case .committed:
+            known.update(inode) { entry in
+                entry.codec = codec
+                entry.compression = CompressionHistory()
+            }
+        case .conditionFailed(0): throw .stale
+        case .conditionFailed: throw codec != nil && mode == .create ? .exists : .noAttribute
         }
     }
 }

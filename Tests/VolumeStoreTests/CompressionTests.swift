@@ -1,4 +1,5 @@
 import Codecs
+import FileSystem
 import KeyValue
 import Primitives
 import Telemetry
@@ -127,5 +128,68 @@ import Testing
         // Another file is judged for itself.
         let other = try volume.file("b")
         #expect(try store(volume, other, from: 0, [compressible]) == [.packed])
+    }
+
+    @Test func `a file with a codec of its own is packed with it, and without when it says so`()
+        throws
+    {
+        let volume = try TestVolume { $0.codec = .lz4 }
+        let plain = try volume.file("plain")
+        let memory = BlockMemory(Self.block, filledWith: 65)
+        #expect(try store(volume, plain, from: 0, [memory]) == [.packed])
+        try volume.mount.setCodec(plain.id, Codec.none, mode: .createOrReplace, time: time(20))
+        #expect(try store(volume, plain, from: 1, [memory]) == [.raw])
+        try volume.mount.setCodec(plain.id, .zlib(level: 9), mode: .replace, time: time(21))
+        #expect(try store(volume, plain, from: 2, [memory]) == [.packed])
+        #expect(
+            try (0..<3).map { try frame(volume, plain, $0).codec } == [
+                Codec.lz4Identifier, Codec.noneIdentifier, Codec.zlibIdentifier,
+            ])
+        for loaded in try load(volume, plain, 3) {
+            #expect(Bytes(loaded.bytes) == Bytes(memory.bytes))
+        }
+        // Another mount sees it, too, and stores accordingly.
+        #expect(try volume.second().record(of: plain.id).codec == .zlib(level: 9))
+        try volume.mount.setCodec(plain.id, nil, mode: .createOrReplace, time: time(22))
+        #expect(try store(volume, plain, from: 3, [memory]) == [.packed])
+        #expect(try frame(volume, plain, 3).codec == Codec.lz4Identifier)
+        #expect(throws: Errno.noAttribute) {
+            try volume.mount.setCodec(plain.id, nil, mode: .createOrReplace, time: time(23))
+        }
+        #expect(throws: Errno.noAttribute) {
+            try volume.mount.setCodec(plain.id, .lz4, mode: .replace, time: time(23))
+        }
+        #expect(try volume.inode(plain.id)["c"] == "22")
+    }
+
+    @Test func `on a volume without a codec a file can have one`() throws {
+        let volume = try TestVolume()
+        var new = NewInode.file()
+        new.codec = .lz4
+        let file = try volume.mount.create(in: .root, name: .name("a"), new)
+        let memory = BlockMemory(Self.block, filledWith: 65)
+        #expect(try store(volume, file, from: 0, [memory]) == [.packed])
+        // A partial change of a packed block is merged, and packed again.
+        memory.bytes[7] = 66
+        let outcome = try volume.mount.store(
+            [
+                BlockChange(
+                    address: BlockAddress(data: file.data, index: BlockIndex(0)), ranges: [7..<8],
+                    memory: UnsafeRawBufferPointer(memory.bytes), isWholeKnown: false,
+                    contentEnd: Self.block, form: .unknown)
+            ], of: file.id, then: nil)
+        #expect(outcome.forms == [.packed])
+        #expect(Bytes(try load(volume, file, 1)[0].bytes) == Bytes(memory.bytes))
+    }
+
+    private func frame(
+        _ volume: TestVolume, _ file: InodeRecord, _ index: UInt64
+    ) throws -> (codec: UInt8, count: Int) {
+        let key = volume.mount.schema.block(
+            BlockAddress(data: file.data, index: BlockIndex(index)))
+        guard case .value(let value?) = try volume.store.read([.value(key: key)])[0] else {
+            throw Errno.noEntry
+        }
+        return (codec: value[3], count: value.count)
     }
 }

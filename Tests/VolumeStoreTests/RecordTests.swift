@@ -32,6 +32,7 @@ import Testing
     @Test(arguments: [
         ("s", "9223372036854775807"), ("l", "77"), ("u", "4294967295"), ("g", "0"), ("x", "1"),
         ("j", "1"), ("j", "2"), ("j", "3:17"), ("e", "4"), ("b", "3"), ("k", "-4"),
+        ("o", "none"), ("o", "zlib:9"),
     ])
     func `a record with this field is read`(_ field: (String, String)) throws {
         _ = try Self.parse(Self.changed(field.0, field.1))
@@ -43,7 +44,8 @@ import Testing
         ("s", "01"), ("s", ""), ("s", " 1"), ("a", nil), ("t", nil), ("c", nil), ("c", "1.5"),
         ("d", nil), ("d", "0"), ("l", "99999999999999999999"), ("l", "9223372036854775807"),
         ("f", "1"), ("p", "1"), ("y", "target"), ("j", "0"), ("j", "2:1"), ("j", "1:"),
-        ("j", "1:2:3"), ("x", "0"), ("z", "1"), ("q", "1"), ("mm", "1"), ("", "1"),
+        ("j", "1:2:3"), ("x", "0"), ("z", "1"), ("q", "1"), ("o", "zlib:0"), ("o", ""), ("mm", "1"),
+        ("", "1"),
     ])
     func `a record with this field is refused`(_ field: (String, String?)) {
         #expect(throws: FormatError.self) { try Self.parse(Self.changed(field.0, field.1)) }

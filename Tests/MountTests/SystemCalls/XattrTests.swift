@@ -172,6 +172,44 @@ extension MountTests.SystemCallTests {
             }
         }
 
+        @Test func `a codec of its own is checked, inherited and removed`() throws {
+            let name = "user.apusfs.codec"
+            let directory = place["directory"]
+            #expect(throws: Errno.noAttribute) { try SystemCall.getXattr(directory, name) }
+            for value in ["", "gzip", "zlib:0", "lz4 "] {
+                #expect(throws: Errno.invalid) {
+                    try SystemCall.setXattr(directory, name, Array(value.utf8))
+                }
+            }
+            #expect(throws: Errno.noAttribute) { try SystemCall.removeXattr(directory, name) }
+            try SystemCall.setXattr(directory, name, Array("zlib".utf8))
+            try SystemCall.writeFile(place["directory/file"], Bytes.text(300_000, seed: 5))
+            try SystemCall.mkdir(place["directory/below"])
+            try SystemCall.symlink("file", place["directory/link"])
+            for made in ["directory", "directory/file", "directory/below"] {
+                #expect(try SystemCall.getXattr(place[made], name) == Array("zlib:6".utf8))
+                #expect(try SystemCall.listXattrs(place[made]) == [name])
+            }
+            #expect(throws: Errno.exists) {
+                try SystemCall.setXattr(
+                    directory, name, Array("lz4".utf8), flags: Int32(APUSFS_XATTR_CREATE))
+            }
+            // Between two halves of the contents, in the middle of a block.
+            let file = place["directory/file"]
+            try SystemCall.setXattr(file, name, Array("none".utf8))
+            let half = Bytes.text(150_000, seed: 6)
+            let descriptor = try Descriptor(file, O_RDWR)
+            #expect(try descriptor.write(half, at: 100_000) == half.count)
+            try descriptor.close()
+            #expect(
+                try SystemCall.readFile(file)
+                    == Bytes.text(300_000, seed: 5)[..<100_000] + half
+                    + Bytes.text(300_000, seed: 5)[250_000...])
+            try SystemCall.removeXattr(file, name)
+            #expect(try SystemCall.listXattrs(file) == [])
+            #expect(throws: Errno.noAttribute) { try SystemCall.getXattr(file, name) }
+        }
+
         @Test func `an empty name, one without a namespace and unknown flags are refused`() {
             for name in ["", "user", "user."] {
                 #expect(throws: (any Error).self) {
