@@ -45,7 +45,8 @@ extension BlockCache {
     public func prefetch(_ addresses: [BlockAddress]) {
         let wanted = addresses.prefix(pool.nominalCapacity / Self.aheadShare)
         if wanted.isEmpty { return }
-        prefetcher.enqueue(Array(wanted)) { [self] in loadAhead($0) }
+        let ahead = Array(wanted)
+        prefetcher.enqueue { [self] in loadAhead(ahead) }
     }
 
     // MARK: Planning

@@ -26,7 +26,8 @@ public final class BlockCache: @unchecked Sendable {
     let owners = OwnerTable()
     let pressure: DirtyPressure
     let flusher: Flusher
-    let prefetcher = Prefetcher()
+    /// Runs readahead beside the readers; what comes late is of no use.
+    let prefetcher = BackgroundQueue(name: "prefetch", threadCount: 2, limit: 64)
     let governor = MemoryGovernor()
     let room = Monitor(Room())
     /// Threads that wait for memory; while there are none, unpinning tells nobody.

@@ -36,6 +36,8 @@ struct DirectoryListing {
     private(set) var isComplete = false
     /// What the entries before this position name has been asked for.
     private(set) var attributesUntil = 0
+    /// Rises with each listing that a handle begins: what was asked for before belongs to the one before.
+    private(set) var number: UInt64 = 0
 
     /// The version that all pages have in common; `nil` while there are pages to come, or when the
     /// directory changed between two of them.
@@ -94,14 +96,33 @@ struct DirectoryListing {
                         inodes: []),
                     attributesUntil: attributesUntil)
         }
-        let end = min(entries.count, position + ListingRequest.attributeEntries)
+        let end = position + ListingRequest.attributeEntries(of: entries.count - position)
         let wanted = entries[position..<end].filter { !isKnown($0.inode) }
         return .fetch(
             ListingRequest(
-                cursor: end == entries.count && !isComplete ? cursor : nil,
+                cursor: entries.count - end < ListingRequest.pageEntries && !isComplete
+                    ? cursor : nil,
                 followsSmallPage: false,
                 inodes: wanted.map { ListedInode(id: $0.inode, kind: $0.kind) }),
             attributesUntil: end)
+    }
+
+    /// What is worth fetching while what has been fetched is delivered, of which `position` has been reached.
+    /// Nothing until the first part of what is not small has come.
+    func ahead(
+        of position: Int, withAttributes: Bool, isKnown: (InodeID) -> Bool
+    ) -> Step {
+        let fetched = withAttributes ? attributesUntil : entries.count
+        let lead = 0...2 * ListingRequest.pageEntries
+        guard fetched > 0, lead.contains(fetched - position) else { return .end }
+        return next(after: fetched, withAttributes: withAttributes, isKnown: isKnown)
+    }
+
+    /// The listing that a handle begins after this one.
+    func followed(by listing: DirectoryListing) -> DirectoryListing {
+        var next = listing
+        next.number = number + 1
+        return next
     }
 
     func withName<Result>(

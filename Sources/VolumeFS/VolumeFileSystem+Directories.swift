@@ -1,4 +1,5 @@
 public import FileSystem
+import Logging
 public import Primitives
 import VolumeStore
 
@@ -38,20 +39,47 @@ extension VolumeFileSystem {
         }
         var position = Int(cookie < Self.firstEntryCookie ? 0 : cookie - Self.firstEntryCookie)
         while true {
+            fetchAhead(of: position, in: directory, withAttributes: withAttributes)
             let answer = deliver(
                 directory, from: &position, withAttributes: withAttributes, sink)
             guard answer == .taken else { return }
-            let step = directory.listing.withLock { listing in
-                listing.next(after: position, withAttributes: withAttributes) { inode in
-                    freshKnownState(inode) != nil
-                }
+            if directory.awaitFetchingAhead() { continue }
+            let (step, number) = directory.listing.withLock { listing in
+                (
+                    listing.next(
+                        after: position, withAttributes: withAttributes, isKnown: isFreshlyKnown),
+                    listing.number
+                )
             }
-            switch step {
-            case .end: return
-            case .fetch(let request, let attributesUntil):
-                guard try fetch(request, of: directory, attributesUntil) else { return }
+            guard case .fetch(let request, let attributesUntil) = step else { return }
+            guard try fetch(request, of: directory, attributesUntil, number) else { return }
+        }
+    }
+
+    /// Has the next part of a large directory fetched while this one is delivered. What goes wrong with it is
+    /// found out when the part is needed.
+    private func fetchAhead(of position: Int, in directory: OpenDirectory, withAttributes: Bool) {
+        let (step, number) = directory.listing.withLock { listing in
+            (
+                listing.ahead(
+                    of: position, withAttributes: withAttributes, isKnown: isFreshlyKnown),
+                listing.number
+            )
+        }
+        guard case .fetch(let request, let attributesUntil) = step,
+            directory.beginFetchingAhead()
+        else { return }
+        let inode = directory.state.id
+        let isQueued = listingQueue.enqueue { [self] in
+            defer { directory.endFetchingAhead() }
+            do throws(Errno) {
+                _ = try fetch(request, of: directory, attributesUntil, number)
+            } catch {
+                logger.debug(
+                    "not fetched ahead", metadata: ["inode": "\(inode)", "error": "\(error)"])
             }
         }
+        if !isQueued { directory.endFetchingAhead() }
     }
 
     /// A new listing, or the last complete one, if nothing has changed in the directory since.
@@ -63,7 +91,7 @@ extension VolumeFileSystem {
             }
             return kept.listing
         }
-        directory.listing.withLock { $0 = kept ?? DirectoryListing() }
+        directory.listing.withLock { $0 = $0.followed(by: kept ?? DirectoryListing()) }
     }
 
     /// Delivers what has been fetched, from `position` on, up to where attributes are missing that have
@@ -96,14 +124,17 @@ extension VolumeFileSystem {
         }
     }
 
+    private func isFreshlyKnown(_ inode: InodeID) -> Bool { freshKnownState(inode) != nil }
+
     private func freshKnownState(_ inode: InodeID) -> InodeState? {
         guard let state = inodes.state(of: inode) else { return nil }
         return state.withFacts { $0.isFresh && !$0.isRemoved } ? state : nil
     }
 
-    /// One trip. False at the end of a directory that is gone.
+    /// One trip, for the listing `number` of the handle. False at the end of a directory that is gone.
     private func fetch(
-        _ request: ListingRequest, of directory: OpenDirectory, _ attributesUntil: Int
+        _ request: ListingRequest, of directory: OpenDirectory, _ attributesUntil: Int,
+        _ number: UInt64
     ) throws(Errno) -> Bool {
         let parent = directory.state.id
         let (isRemoved, version) = directory.state.withFacts { ($0.isRemoved, $0.entryVersion) }
@@ -129,6 +160,7 @@ extension VolumeFileSystem {
             }
         }
         let complete = directory.listing.withLock { listing -> DirectoryListing? in
+            guard listing.number == number else { return nil }
             listing.noteAttributes(until: attributesUntil)
             // Another reader of the same handle may have fetched the same page.
             guard let page, listing.cursor == request.cursor, !listing.isComplete else {

@@ -48,6 +48,8 @@ public final class VolumeFileSystem: FileSystemOperations {
     let recentFlushes = RecentFlushes()
     let nameBudget = DirectoryNames.Budget()
     let listingBudget = KeptListing.Budget()
+    /// Fetches parts of large directories while others are delivered.
+    let listingQueue = BackgroundQueue(name: "listing", threadCount: 2, limit: 64)
     let statistics = Locked<StatisticsSnapshot?>(nil)
     let notifier = Locked<(any KernelNotifier)?>(nil)
     let lostFiles = Atomic<Int>(0)
@@ -99,6 +101,7 @@ public final class VolumeFileSystem: FileSystemOperations {
     }
 
     public func unmounted() {
+        listingQueue.stop()
         cache.stop()
         flushEverything()
         notifier.withLock { $0 = nil }

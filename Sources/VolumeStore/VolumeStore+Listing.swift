@@ -40,9 +40,17 @@ public struct ListingRequest: Sendable, Equatable {
     /// Entries of one page, about. A power of two, as the tables of a server are: HSCAN walks buckets, and
     /// a walk of 4,096 of them by 2,000 ends with a third page of a few.
     public static let pageEntries = 2_048
-    /// Entries whose attributes one trip brings: all of a page that turned out longer, since a trip for the
-    /// few that are left would be one too many.
-    public static let attributeEntries = 2 * pageEntries
+    /// Entries whose attributes one trip brings, about: half a page, so that the other half can be fetched
+    /// while this one is delivered.
+    private static let attributeEntries = pageEntries / 2
+    /// So many are not split: a trip is to bring a thousand entries or what there is.
+    private static let indivisibleEntries = pageEntries
+
+    /// How many of `count` entries, whose attributes are to be fetched, the next trip is for.
+    public static func attributeEntries(of count: Int) -> Int {
+        count <= indivisibleEntries ? count : attributeEntries
+    }
+
     /// A page of at most so many entries comes with what they name: two trips would cost more.
     static let followedEntries = 32
 
@@ -62,7 +70,7 @@ public struct ListingRequest: Sendable, Equatable {
 
 extension VolumeStore {
     /// One trip: a page of names, the records of inodes that a page before has named (`nil` for one that is
-    /// gone or damaged), or both. So a listing of n entries with attributes costs a trip for each page
+    /// gone or damaged), or both. So a listing of n entries with attributes costs a trip for each half page
     /// and one more, and names only as many as there are pages.
     ///
     /// An entry that is there throughout a walk comes at least once, and can come twice.

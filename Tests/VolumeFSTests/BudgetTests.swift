@@ -179,6 +179,49 @@ import VolumeFS
         #expect(Set(names).count == count && !names.contains("file5"))
     }
 
+    @Test(arguments: StoreKind.allCases, [true, false])
+    func `the next part of a large directory comes while one is delivered`(
+        _ kind: StoreKind, withAttributes: Bool
+    ) throws {
+        let harness = try VolumeHarness(store: kind, options: quietOptions())
+        defer { harness.unmount() }
+        let count = 5_000
+        for index in 0..<count { _ = try harness.volume.mkdir("directory\(index)") }
+        try harness.remount()
+        let volume = harness.volume
+        let caller = VolumeFileSystem.someone
+        let handle = try volume.opendir(caller, inode: .root).handle
+        defer { volume.releasedir(caller, inode: .root, handle: handle) }
+        var (cookie, delivered): (UInt64, Int) = (0, 0)
+        func read(atMost limit: Int) throws {
+            let end = delivered + limit
+            try volume.readdir(
+                caller, inode: .root, handle: handle, cookie: cookie,
+                withAttributes: withAttributes
+            ) { entry in
+                guard delivered < end else { return .full }
+                (cookie, delivered) = (entry.cookie, delivered + 1)
+                return .taken
+            }
+        }
+        // One call gets what it needs, and the rest of the first page, or the next one, comes by itself.
+        let needed: UInt64 = withAttributes ? 2 : 1
+        let trips = try harness.trips {
+            try read(atMost: 10)
+            #expect(Polling.wait { harness.keyValue.measuredTrips > needed })
+        }
+        #expect(trips == needed + 1, "\(harness.lastCalls)")
+        // Who begins anew sees what is there then, not what was asked for before.
+        _ = try volume.mkdir("zz")
+        (cookie, delivered) = (0, 0)
+        while true {
+            let seen = delivered
+            try read(atMost: 300)
+            if delivered == seen { break }
+        }
+        #expect(delivered == count + 1 + 2)
+    }
+
     @Test(arguments: StoreKind.allCases)
     func `a listing of a small directory costs one trip, with attributes or without`(
         _ kind: StoreKind

@@ -2,8 +2,8 @@ import Foundation
 import KeyValue
 import Primitives
 
-/// A store that counts the round trips of one thread. Calls are made one at a time, so that what the
-/// background threads do meanwhile is told apart exactly.
+/// A store that counts the round trips of one thread, and of those that list directories for it. Calls are
+/// made one at a time, so that what the background threads do meanwhile is told apart exactly.
 final class CountingStore: KeyValueStore {
     struct Count {
         var thread: UInt = 0
@@ -34,6 +34,9 @@ final class CountingStore: KeyValueStore {
         try body()
         return count.withLock { ($0.trips, $0.calls) }
     }
+
+    /// The round trips since the last `measure` began.
+    var measuredTrips: UInt64 { count.withLock { $0.trips } }
 
     /// Runs `body` while the calls of the threads called `name` wait.
     func holding(_ name: String, _ body: () throws -> Void) rethrows {
@@ -66,7 +69,7 @@ final class CountingStore: KeyValueStore {
         return try count.withLock { count throws(StoreError) -> Result in
             let before = inner.roundTrips
             defer {
-                if count.thread == currentThread() {
+                if count.thread == currentThread() || isListing() {
                     count.trips += inner.roundTrips - before
                     count.calls.append(call())
                 }
@@ -76,6 +79,8 @@ final class CountingStore: KeyValueStore {
     }
 
     private func currentThread() -> UInt { UInt(pthread_self()) }
+
+    private func isListing() -> Bool { StoreDelays.threadName()?.hasPrefix("listing-") == true }
 
     func read(_ reads: [Read]) throws(StoreError) -> [ReadAnswer] {
         try counted("read \(reads)") { () throws(StoreError) in try inner.read(reads) }
