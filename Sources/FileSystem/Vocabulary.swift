@@ -310,17 +310,20 @@ public struct VolumeStatistics: Sendable, Equatable {
     /// In units of `fragmentBytes`.
     public var totalBlocks: UInt64
     public var freeBlocks: UInt64
+    /// What of these data can take.
+    public var availableBlocks: UInt64
     public var totalInodes: UInt64
     public var freeInodes: UInt64
     public var maximumNameBytes: UInt64
 
     public init(
-        fragmentBytes: UInt64, totalBlocks: UInt64, freeBlocks: UInt64, totalInodes: UInt64,
-        freeInodes: UInt64, maximumNameBytes: UInt64
+        fragmentBytes: UInt64, totalBlocks: UInt64, freeBlocks: UInt64, availableBlocks: UInt64,
+        totalInodes: UInt64, freeInodes: UInt64, maximumNameBytes: UInt64
     ) {
         self.fragmentBytes = fragmentBytes
         self.totalBlocks = totalBlocks
         self.freeBlocks = freeBlocks
+        self.availableBlocks = availableBlocks
         self.totalInodes = totalInodes
         self.freeInodes = freeInodes
         self.maximumNameBytes = maximumNameBytes

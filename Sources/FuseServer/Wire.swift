@@ -109,7 +109,7 @@ extension fuse_statfs_out {
         self.init()
         st.blocks = statistics.totalBlocks
         st.bfree = statistics.freeBlocks
-        st.bavail = statistics.freeBlocks
+        st.bavail = statistics.availableBlocks
         st.files = statistics.totalInodes
         st.ffree = statistics.freeInodes
         st.bsize = Self.preferredIOBytes

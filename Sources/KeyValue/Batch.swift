@@ -17,9 +17,10 @@ public struct Batch: Hashable, Sendable {
         self.mutations = mutations
     }
 
-    /// Whether bytes of blocks go with it.
-    package var appends: Bool {
-        if case .append? = mutations.first { true } else { false }
+    /// How many bytes of blocks go with it; `nil`: it appends nothing.
+    package var appendedBytes: Int? {
+        guard case .append(let append)? = mutations.first else { return nil }
+        return append.payload.count
     }
 }
 

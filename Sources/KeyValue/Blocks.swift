@@ -76,8 +76,8 @@ public struct BlockWrite: @unchecked Sendable {
         case replaceMatching(header: InlineBlockHeader, expected: InlineBlockHeader?)
         /// The block becomes what the block `source` is, header and payload, whatever it was; its bytes
         /// do not leave the store. An absent source is a conflict and changes nothing. The payload of the
-        /// write is empty.
-        case copy(source: Bytes)
+        /// write is empty; `growth` says by how many bytes the store grows at most.
+        case copy(source: Bytes, growth: Int)
     }
 
     public var key: Bytes
@@ -89,6 +89,14 @@ public struct BlockWrite: @unchecked Sendable {
         self.key = key
         self.kind = kind
         self.payload = payload
+    }
+
+    /// By how many bytes of payload the store grows at most.
+    package var growth: Int {
+        switch kind {
+        case .replace, .patch, .patchMatching, .replaceMatching: payload.count
+        case .copy(_, let growth): growth
+        }
     }
 }
 

@@ -11,7 +11,9 @@
 //  3. A batch with an id takes effect exactly once, however often it is sent.
 //  4. Blocks given to `store(_:then:)` are stored before the batch that follows them happens; when one
 //     of them is refused, the batch does not happen.
-//  5. Nothing waits without limit: each call ends by the deadline that the store was set up with.
+//  5. A store whose memory is limited refuses blocks while there is still room for batches
+//     (`StoreStatus.reserveBytes`), as far as it knows what others store at the same moment.
+//  6. Nothing waits without limit: each call ends by the deadline that the store was set up with.
 
 import Primitives
 
@@ -99,7 +101,8 @@ public enum StoreError: Error, Hashable, Sendable {
     /// No answer before the deadline; a batch with an id has certainly not been left half done, and was
     /// not sent again; whether it happened is not known.
     case unavailable(String)
-    /// The store refuses growth: it is full. Nothing of a batch happened.
+    /// The store refuses growth: it is full, or for blocks: what is left is its reserve for batches. Nothing
+    /// of a batch happened.
     case outOfMemory
     /// The store takes no changes (a replica).
     case readOnly
@@ -124,6 +127,8 @@ public struct StoreStatus: Sendable, Equatable {
     public var usedBytes: UInt64
     /// Bytes of memory that the store may use; 0 when it sets no limit.
     public var limitBytes: UInt64
+    /// How many of these are for batches only: blocks are refused before.
+    public var reserveBytes: UInt64 { MemoryReserve.bytes(ofLimit: limitBytes) }
     /// Bytes of memory of the machine it runs on; 0 when not known.
     public var machineBytes: UInt64
     /// Whether the store may throw keys away when it is full.

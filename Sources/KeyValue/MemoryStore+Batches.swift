@@ -20,6 +20,7 @@ extension MemoryStore {
                 return failed
             }
             if let first = batch.mutations.first, first.needsMemory, isFull { throw .outOfMemory }
+            if let bytes = batch.appendedBytes, !hasRoom(forBlocks: bytes) { throw .outOfMemory }
             var sums: [Int64] = []
             for mutation in batch.mutations { carryOut(mutation, &sums) }
             let committed = CommitOutcome.committed(sums: sums)

@@ -23,7 +23,8 @@ extension MemoryStore {
         var results: [StoreOutcome.Write] = []
         results.reserveCapacity(writes.count)
         for write in writes {
-            if case .copy(let source) = write.kind {
+            if !hasRoom(forBlocks: write.growth) { throw .outOfMemory }
+            if case .copy(let source, _) = write.kind {
                 results.append(try copy(source, to: write.key, by: session))
                 continue
             }
@@ -64,7 +65,6 @@ extension MemoryStore {
     private func copy(
         _ source: Bytes, to key: Bytes, by session: Bytes?
     ) throws(StoreError) -> StoreOutcome.Write {
-        if isFull { throw .outOfMemory }
         let found = try shards.withKey(source) { () throws(StoreError) in
             try shards.string(source)?.bytes
         }
@@ -76,7 +76,6 @@ extension MemoryStore {
     }
 
     private func carryOut(_ write: BlockWrite) throws(StoreError) -> StoreOutcome.Write {
-        if isFull { throw .outOfMemory }
         switch write.kind {
         case .replace(let header):
             replace(write, header)

@@ -12,7 +12,8 @@ public final class MemoryStore: KeyValueStore {
     private let trips = Atomic<UInt64>(0)
     private let isClosed = Atomic<Bool>(false)
 
-    /// From `limitBytes` used bytes on the store refuses growth (`StoreError.outOfMemory`); 0: never.
+    /// From `limitBytes` used bytes on the store refuses growth (`StoreError.outOfMemory`), and blocks that
+    /// would leave less than the reserve; 0: never.
     public init(limitBytes: UInt64 = 0, metrics: Metrics = Metrics()) {
         self.limitBytes = limitBytes
         self.metrics = metrics
@@ -39,6 +40,12 @@ public final class MemoryStore: KeyValueStore {
         return StoreStatus(
             product: "memory", usedBytes: UInt64(max(0, shards.usedBytes)), limitBytes: limitBytes,
             machineBytes: 0, mayEvict: false, persistence: .none, isReadOnly: false)
+    }
+
+    func hasRoom(forBlocks bytes: Int) -> Bool {
+        guard limitBytes > 0 else { return true }
+        let allowed = limitBytes - MemoryReserve.bytes(ofLimit: limitBytes)
+        return UInt64(max(0, shards.usedBytes)) + UInt64(bytes) <= allowed
     }
 
     public func close() {

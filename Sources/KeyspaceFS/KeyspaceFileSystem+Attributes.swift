@@ -154,9 +154,10 @@ extension KeyspaceFileSystem {
         let block: UInt64 = 4_096
         let total = max(
             status.limitBytes > 0 ? status.limitBytes : status.machineBytes, status.usedBytes)
+        let free = (total - status.usedBytes) / block
         return VolumeStatistics(
-            fragmentBytes: block, totalBlocks: total / block,
-            freeBlocks: (total - status.usedBytes) / block, totalInodes: UInt64(clamping: keys),
+            fragmentBytes: block, totalBlocks: total / block, freeBlocks: free,
+            availableBlocks: free, totalInodes: UInt64(clamping: keys),
             freeInodes: UInt64(UInt32.max), maximumNameBytes: UInt64(FileName.maximumByteCount))
     }
 }

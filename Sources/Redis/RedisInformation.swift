@@ -15,4 +15,10 @@ struct RedisInformation {
     subscript(name: String) -> String? { values[name] }
 
     func number(_ name: String) -> UInt64? { values[name].flatMap { UInt64($0) } }
+
+    /// The memory in use that counts for `maxmemory`; `nil` when it was not asked for, or not answered.
+    var limitedMemory: UInt64? {
+        guard let used = number("used_memory") else { return nil }
+        return used - min(used, number("mem_not_counted_for_evict") ?? 0)
+    }
 }

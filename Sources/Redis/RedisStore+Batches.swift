@@ -3,14 +3,26 @@ import Telemetry
 
 extension RedisStore {
     public func commit(_ batch: Batch) throws(StoreError) -> CommitOutcome {
-        let checks = try BatchChecks(batch).checks
+        guard let bytes = batch.appendedBytes else {
+            return try commit(batch, on: metadataLane, look: nil)
+        }
         // What is as long as a block does not delay lookups.
-        let lane = batch.appends ? dataLane() : metadataLane
+        return try admitting(bytes) { look throws(StoreError) in
+            try commit(batch, on: dataLane(), look: look)
+        }
+    }
+
+    private func commit(
+        _ batch: Batch, on lane: Lane, look: MemoryReserve.Look?
+    ) throws(StoreError) -> CommitOutcome {
+        let checks = try BatchChecks(batch).checks
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
             try add(batch, checks, to: exchange, on: lane)
+            if look != nil { addLook(to: exchange) }
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
             try call(exchange, on: lane)
+            takeLook(look, from: exchange)
             try exchange.checkForErrors()
             return try outcome(exchange.replies[0])
         }

@@ -33,16 +33,18 @@ extension RedisStore {
                 writes: [],
                 batch: try batch.map { batch throws(StoreError) in try commitReplicated(batch) })
         }
-        guard let batch else {
-            return StoreOutcome(writes: try storeAlone(writes, session), batch: nil)
+        return try admitting(writes.reduce(0) { $0 + $1.growth }) { look throws(StoreError) in
+            guard let batch else {
+                return StoreOutcome(writes: try storeAlone(writes, session, look), batch: nil)
+            }
+            guard writes.contains(where: \.isConditional) else {
+                return try storeTogether(writes, batch, session, look)
+            }
+            // Only their answers say whether the batch may follow.
+            let results = try storeAlone(writes, session, look)
+            if results.contains(.conflict) { return StoreOutcome(writes: results, batch: nil) }
+            return StoreOutcome(writes: results, batch: try commitReplicated(batch))
         }
-        guard writes.contains(where: \.isConditional) else {
-            return try storeTogether(writes, batch, session)
-        }
-        // Only their answers say whether the batch may follow.
-        let results = try storeAlone(writes, session)
-        if results.contains(.conflict) { return StoreOutcome(writes: results, batch: nil) }
-        return StoreOutcome(writes: results, batch: try commitReplicated(batch))
     }
 
     public func drop(_ keys: [Bytes], by session: Bytes?) throws(StoreError) {
@@ -66,16 +68,18 @@ extension RedisStore {
     /// Writes without a batch. What is staged stands in a transaction with what unstages it, so that a
     /// connection lost between the two leaves nothing behind.
     private func storeAlone(
-        _ writes: [BlockWrite], _ session: Bytes?
+        _ writes: [BlockWrite], _ session: Bytes?, _ look: MemoryReserve.Look?
     ) throws(StoreError) -> [StoreOutcome.Write] {
         let isTransaction = writes.contains(where: \.isStaged)
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
             if isTransaction { exchange.commands.begin("MULTI", arguments: 1) }
             for write in writes { exchange.commands.add(write) }
             if isTransaction { exchange.commands.begin("EXEC", arguments: 1) }
+            if look != nil { addLook(to: exchange) }
             exchange.mutates = true
             exchange.session = session
             try call(exchange, on: dataLane())
+            takeLook(look, from: exchange)
             try exchange.checkForErrors()
             let replies = isTransaction ? try exchange.transactionReplies() : exchange.replies
             return try results(of: writes, replies)
@@ -85,7 +89,7 @@ extension RedisStore {
     /// Unconditional writes and a batch, in one transaction: one round trip, and whatever refuses a write
     /// stops the batch too.
     private func storeTogether(
-        _ writes: [BlockWrite], _ batch: Batch, _ session: Bytes?
+        _ writes: [BlockWrite], _ batch: Batch, _ session: Bytes?, _ look: MemoryReserve.Look?
     ) throws(StoreError) -> StoreOutcome {
         let checks = try BatchChecks(batch).checks
         return try exchanges.withExchange(deadline: deadline()) { exchange throws(StoreError) in
@@ -96,10 +100,12 @@ extension RedisStore {
                 batch, checks, patched: writes.compactMap(\.patchedKey), to: exchange, on: lane)
             exchange.commands.begin("EXEC", arguments: 1)
             addWait(to: exchange)
+            if look != nil { addLook(to: exchange) }
             exchange.mutates = true
             exchange.mayResend = batch.id != nil
             exchange.session = session
             try call(exchange, on: lane)
+            takeLook(look, from: exchange)
             try exchange.checkForErrors()
             let isReplicated = try takeWait(from: exchange)
             let replies = try exchange.transactionReplies()
@@ -206,7 +212,7 @@ extension CommandBuffer {
             add(comparing)
             add(BlockHeader.byteCount + offset)
             add(nil, payload: write.payload)
-        case .copy(let source):
+        case .copy(let source, _):
             // Both keys on one server: across the slots of a cluster Redis copies nothing.
             begin("COPY", arguments: 4)
             add(source)

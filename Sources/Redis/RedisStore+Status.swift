@@ -43,7 +43,7 @@ extension RedisStore {
         let isReplica = information?["role"].map { $0 == "slave" } ?? greeting.isReplica
         var status = StoreStatus(
             product: "redis \(information?["redis_version"] ?? greeting.version)",
-            usedBytes: information?.number("used_memory") ?? 0, limitBytes: limit,
+            usedBytes: information?.limitedMemory ?? 0, limitBytes: limit,
             machineBytes: information?.number("total_system_memory") ?? 0,
             mayEvict: policy != "noeviction" && (information == nil || limit > 0),
             persistence: persistence(

@@ -21,6 +21,7 @@ public final class RedisStore: KeyValueStore {
     private let metadata: Lane
     private let data: [Lane]
     private let zombies = Zombies()
+    let reserve = Locked(MemoryReserve())
     private let trips = Atomic<UInt64>(0)
     private let closed = Monitor(false)
     let subscriptions = Locked<[RedisSubscription]>([])

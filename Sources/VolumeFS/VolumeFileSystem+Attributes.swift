@@ -144,7 +144,7 @@ struct StatisticsSnapshot {
 
 extension VolumeStatistics {
     /// Total is what the store may use, or else the memory of its machine; free is what it does not
-    /// use. Both in units of 4 KiB.
+    /// use, and available what of that is not kept for metadata. All in units of 4 KiB.
     init(_ stored: StoredStatistics, blockSize: BlockSize) {
         let fragmentBytes: UInt64 = 4_096
         let used = stored.usedBytes
@@ -155,6 +155,7 @@ extension VolumeStatistics {
         self.init(
             fragmentBytes: fragmentBytes, totalBlocks: total / fragmentBytes,
             freeBlocks: free / fragmentBytes,
+            availableBlocks: stored.availableBytes / fragmentBytes,
             totalInodes: stored.inodes + free / bytesPerInode, freeInodes: free / bytesPerInode,
             maximumNameBytes: UInt64(FileName.maximumByteCount))
     }

@@ -106,8 +106,7 @@ extension VolumeFileSystem {
         guard !stored.overflow, wanted > stored.partialValue else { return }
         let statistics = try store.statistics()
         guard statistics.capacityBytes > 0 else { return }
-        let free = statistics.capacityBytes - min(statistics.capacityBytes, statistics.usedBytes)
-        guard wanted - stored.partialValue <= free else { throw .noSpace }
+        guard wanted - stored.partialValue <= statistics.availableBytes else { throw .noSpace }
     }
 
     /// Makes bytes zeros: whole blocks are dropped from the store, parts of blocks written over. The caller

@@ -93,7 +93,10 @@ extension VolumeStore {
         try drop(found.holes.map { targets[$0] })
         let writes = found.stored.map { position in
             BlockWrite(
-                key: targets[position], kind: .copy(source: sources[position]),
+                key: targets[position],
+                kind: .copy(
+                    source: sources[position],
+                    growth: atTarget[position] ? 0 : settings.blockSize.bytes),
                 payload: UnsafeRawBufferPointer(start: nil, count: 0))
         }
         let outcome = try storeBlocks(writes, commitBehind(copy, commit, entry, found.growth))

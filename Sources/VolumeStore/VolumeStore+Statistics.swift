@@ -18,6 +18,11 @@ public struct StoredStatistics: Sendable, Equatable {
     public var capacityBytes: UInt64 {
         store.limitBytes != 0 ? store.limitBytes : store.machineBytes
     }
+    /// What of that is left for data.
+    public var availableBytes: UInt64 {
+        let free = capacityBytes - min(capacityBytes, usedBytes)
+        return free - min(free, store.reserveBytes)
+    }
 }
 
 extension VolumeStore {

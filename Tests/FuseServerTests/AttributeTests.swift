@@ -85,7 +85,7 @@ import Testing
             #expect(status.f_frsize == 4_096)
             #expect(status.f_blocks == 1_000)
             #expect(status.f_bfree == 600)
-            #expect(status.f_bavail == 600)
+            #expect(status.f_bavail == 500)
             #expect(status.f_files == 500)
             #expect(status.f_ffree == 300)
             #expect(status.f_namemax == 255)

@@ -366,7 +366,8 @@ class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
     func statfs(_ caller: Caller, inode: InodeID) throws(Errno) -> VolumeStatistics {
         try perform("statfs", caller) { _ in
             VolumeStatistics(
-                fragmentBytes: 4_096, totalBlocks: 1_000, freeBlocks: 600, totalInodes: 500,
+                fragmentBytes: 4_096, totalBlocks: 1_000, freeBlocks: 600,
+                availableBlocks: 500, totalInodes: 500,
                 freeInodes: 300, maximumNameBytes: 255)
         }
     }

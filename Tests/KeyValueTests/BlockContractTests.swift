@@ -347,7 +347,9 @@ import Testing
         _ = try write(store, .replace(header: packed), everyByte(count: 40_000))
         _ = try write(store, .replace(header: raw), everyByte(count: 5), key: other)
         let before = store.store.roundTrips
-        #expect(try write(store, .copy(source: key), [], key: other) == .stored(created: nil))
+        #expect(
+            try write(store, .copy(source: key, growth: 0), [], key: other) == .stored(created: nil)
+        )
         #expect(store.store.roundTrips == before + 1)
         _ = try write(store, .patch(offset: 0), [9, 9, 9])
         #expect(try store.value(other) == packed.bytes + everyByte(count: 40_000))
@@ -363,8 +365,10 @@ import Testing
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         let outcome = try store.store.store(
             [
-                BlockWrite(key: there, kind: .copy(source: bytes("V/b{9/9}")), payload: nothing),
-                BlockWrite(key: key, kind: .copy(source: there), payload: nothing),
+                BlockWrite(
+                    key: there, kind: .copy(source: bytes("V/b{9/9}"), growth: 0),
+                    payload: nothing),
+                BlockWrite(key: key, kind: .copy(source: there, growth: 0), payload: nothing),
             ], then: Batch(mutations: [.set(key: bytes("mark"), value: [1])]))
         #expect(outcome.writes == [.conflict, .stored(created: nil)])
         #expect(outcome.batch == nil)

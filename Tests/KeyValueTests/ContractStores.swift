@@ -28,12 +28,15 @@ final class StoreUnderTest {
     let store: any KeyValueStore
     private let server: RedisServer?
     private var authority: TLSAuthority?
+    private let limit: Int
 
-    init(_ kind: StoreKind, isLimited: Bool = false) throws {
+    /// `limit`: bytes that it may take from `beginLimit` on; one in memory from the beginning. 0: no limit.
+    init(_ kind: StoreKind, limit: Int = 0) throws {
+        self.limit = limit
         switch kind {
         case .memory:
             server = nil
-            store = MemoryStore(limitBytes: isLimited ? UInt64(Self.limitBytes) : 0)
+            store = MemoryStore(limitBytes: UInt64(limit))
         case .redis, .compiled, .encrypted:
             var options = RedisOptions(ioTimeoutMilliseconds: 20_000)
             options.usesBeforeCompiling = kind == .compiled ? 1 : .max
@@ -77,7 +80,7 @@ final class StoreUnderTest {
 
     /// From now on a limited store that is on a server refuses growth beyond the limit.
     func beginLimit() throws {
-        try server?.cli("CONFIG", "SET", "maxmemory", "\(Self.limitBytes)")
+        try server?.cli("CONFIG", "SET", "maxmemory", "\(limit)")
     }
 
     /// How many keys the server holds.

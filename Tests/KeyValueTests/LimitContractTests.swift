@@ -5,21 +5,85 @@ import Testing
 @Suite struct LimitContractTests {
     /// A store that refuses growth, filled by blocks f0, f1, …
     private func full(_ kind: StoreKind) throws -> (StoreUnderTest, blocks: Int) {
-        let store = try StoreUnderTest(kind, isLimited: true)
+        let store = try StoreUnderTest(kind, limit: StoreUnderTest.limitBytes)
         try store.commit(
             [], .setFields(key: bytes("session"), [Pair("a", "b")]),
             .setFields(key: bytes("h"), [Pair("n", "1"), Pair("a", "b")]))
         let blocks = StoreUnderTest.limitBytes / 60_000 + 1
-        try everyByte(count: 60_000).withUnsafeBytes { payload in
-            for number in 0..<blocks {
-                let write = BlockWrite(
-                    key: bytes("f\(number)"), kind: .replace(header: .init(low: 1, high: 1)),
-                    payload: payload)
-                _ = try store.store.store([write], then: nil)
-            }
+        // By batches: blocks do not fill a store.
+        let block = InlineBlockHeader(low: 1, high: 1).bytes + everyByte(count: 60_000)
+        for number in 0..<blocks {
+            try store.commit([], .set(key: bytes("f\(number)"), value: block))
         }
         try store.beginLimit()
         return (store, blocks)
+    }
+
+    @Test(arguments: StoreKind.allCases)
+    func `blocks leave a reserve in which batches work, and come in again when there is room`(
+        kind: StoreKind
+    ) throws {
+        // The reserve is 1 MiB: what the connections of a server take comes and goes.
+        let store = try StoreUnderTest(kind, limit: 32 << 20)
+        try store.beginLimit()
+        try store.commit([], .setFields(key: bytes("h"), [Pair("n", "1000000")]))
+        let payload = everyByte(count: 200_000)
+        func put(_ number: Int, _ kind: BlockWrite.Kind) throws {
+            try payload.withUnsafeBytes { payload in
+                let write = BlockWrite(
+                    key: bytes("f\(number)"), kind: kind, payload: payload)
+                _ = try store.store.store(
+                    [write], then: Batch(mutations: [.set(key: bytes("last"), value: [1])]))
+            }
+        }
+        let made = BlockWrite.Kind.replace(header: .init(low: 1, high: 1))
+        var blocks = 0
+        while blocks < 1_000 {
+            do {
+                try put(blocks, made)
+            } catch {
+                #expect(error as? StoreError == .outOfMemory)
+                break
+            }
+            blocks += 1
+        }
+        #expect((100..<170).contains(blocks))
+        let status = try store.store.status()
+        let reserve = status.reserveBytes
+        #expect(reserve == status.limitBytes / 32)
+        #expect(status.usedBytes <= status.limitBytes - reserve / 2)
+        for kind in [
+            .patch(offset: 0),
+            .patchMatching(header: .init(low: 1, high: 1), comparing: 16, offset: 0),
+            .replaceMatching(header: .init(low: 2, high: 2), expected: nil),
+        ] as [BlockWrite.Kind] {
+            expectThrows(.outOfMemory) { try put(blocks, kind) }
+        }
+        let append = BlockAppend(
+            key: bytes("h"), field: bytes("n"), blocks: [bytes("a")], start: 1_000_000,
+            blockBytes: 262_144, header: .init(low: 1, high: 1), comparing: 16, payload: payload)
+        expectThrows(.outOfMemory) { try store.commit([], .append(append)) }
+        #expect(try !store.exists(bytes("f\(blocks)")))
+        let value = String(repeating: "x", count: 4_000)
+        for number in 0..<Int(reserve) / 2 / 5_000 {
+            try store.commit([], .setFields(key: bytes("name\(number)"), [Pair("value", value)]))
+        }
+        try store.store.drop((0..<blocks / 2).map { bytes("f\($0)") })
+        // Redis releases the memory of dropped values in the background.
+        let deadline = Deadline.after(milliseconds: 10_000)
+        while true {
+            do {
+                try put(blocks, made)
+                break
+            } catch {
+                #expect(error as? StoreError == .outOfMemory)
+                guard !deadline.hasPassed else {
+                    Issue.record("blocks are refused although there is room")
+                    return
+                }
+            }
+        }
+        #expect(try store.commit([], .append(append)) == .committed(sums: [1_200_000, 1]))
     }
 
     @Test(arguments: StoreKind.allCases)
