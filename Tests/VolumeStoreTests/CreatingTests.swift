@@ -93,6 +93,7 @@ import Testing
     }
 
     @Test func `numbers are taken a thousand at a time and never twice`() throws {
+        let begun = Deadline.now
         let volume = try TestVolume()
         var seen = Set<UInt64>()
         let trips = try volume.trips {
@@ -101,7 +102,11 @@ import Testing
                 #expect(seen.insert(made.id.rawValue).inserted)
             }
         }
-        #expect(trips == 2_102)
+        // On a slow machine the lease is renewed meanwhile.
+        let milliseconds =
+            (Deadline.now.monotonicNanoseconds - begun.monotonicNanoseconds) / 1_000_000
+        let renewals = UInt64(milliseconds) / UInt64(Membership.renewalMilliseconds)
+        #expect((2_102...2_102 + renewals).contains(trips))
         let second = try volume.second()
         defer { second.close() }
         let made = try second.create(in: .root, name: .name("second"), .file())

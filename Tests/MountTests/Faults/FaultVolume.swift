@@ -75,8 +75,14 @@ final class FaultVolume: @unchecked Sendable {
     }
 
     /// Unmounts as a user does; the exit status of the daemon (128 + the signal that ended it).
+    ///
+    /// Whatever looks at every mount of the machine (df(1) does) is in each of them for a moment.
     func unmount(mayLoseData: Bool = false) throws -> Int32 {
-        let run = try Program.run(["umount", path])
+        let deadline = Deadline.after(milliseconds: 10_000)
+        var run = try Program.run(["umount", path])
+        while run.errors.contains("in use"), !deadline.hasPassed {
+            run = try Program.run(["umount", path])
+        }
         guard run.isSuccess || mayLoseData && run.errors.contains("could not be stored") else {
             throw failure("\(run)")
         }
