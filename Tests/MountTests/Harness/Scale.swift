@@ -29,6 +29,9 @@ enum Scale {
     /// How long a server is stopped under a mount that waits for it.
     static let faultPauseMilliseconds = UInt64(
         number("APUSFS_TEST_FAULT_PAUSE_MS", standard: 1_500, full: 10_000))
+    /// Operations of the long run: a day of ten in each second.
+    static let soakOperations = number(
+        "APUSFS_TEST_SOAK_OPERATIONS", standard: 8_000, full: 864_000)
     /// Those faults, by `$APUSFS_TEST_FAULTS` (names with commas between them); by default all.
     static let faults: [Fault] = {
         guard let text = environment["APUSFS_TEST_FAULTS"] else { return Fault.allCases }
