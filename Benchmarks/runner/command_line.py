@@ -17,7 +17,7 @@ from .failures import Failed, Missing
 from .measure import Measurement
 from .progress import Progress
 from .suites import SUITES
-from .systems import PEERS, make
+from .systems import COMPANIONS, PEERS, make
 from .systems.base import RESULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,10 +73,8 @@ def _run(options):
     with contextlib.ExitStack() as stack:
         environment = Environment(options)
         stack.callback(environment.close)
-        tools = environment.scratch / "tools"
-        tools.mkdir()
         wanted = _wanted(options)
-        scenarios = [part for suite in options.suite for whole in SUITES[suite](chosen, tools)
+        scenarios = [part for suite in options.suite for whole in SUITES[suite](chosen, environment.tools)
                      if (part := whole.select(wanted))]
         rows = [phase.row for scenario in scenarios for phase in scenario.phases if wanted(phase.row)]
         if options.list:
@@ -84,8 +82,9 @@ def _run(options):
             return 0
         if not rows:
             raise Failed("no row matches")
-        systems = _start(options, environment, stack)
-        total = sum(len(s.phases) for s in scenarios) * chosen.rounds * len(systems)
+        systems = _start(_names(options, scenarios), environment, stack)
+        total = sum(len(s.phases) * (s.rounds or chosen.rounds) * len(s.systems(systems))
+                    for s in scenarios)
         progress = Progress(total)
         started = time.monotonic()
         results = Measurement(systems, scenarios, chosen, environment.scratch, progress).run()
@@ -101,7 +100,7 @@ def _run(options):
 
 def _wanted(options):
     from .targets import TARGETS
-    named = [pattern for _, _, patterns in TARGETS for pattern in patterns]
+    named = [pattern for target in TARGETS for pattern in target.rows]
 
     def wanted(row):
         if options.row:
@@ -112,8 +111,14 @@ def _wanted(options):
     return wanted
 
 
-def _start(options, environment, stack):
+def _names(options, scenarios):
+    """The systems of the run, then the companions that its scenarios name."""
     names = ([] if options.without_apusfs else ["apusfs"]) + options.against
+    labels = [label for scenario in scenarios for label in scenario.labels or ()]
+    return list(dict.fromkeys(names + [label for label in labels if label in COMPANIONS]))
+
+
+def _start(names, environment, stack):
     systems = []
     for name in names:
         system = make(name, environment)
@@ -133,6 +138,5 @@ def _publish(made, options):
     base.parent.mkdir(parents=True, exist_ok=True)
     base.with_suffix(".json").write_text(json.dumps(made, indent=1))
     base.with_suffix(".html").write_text(html_page.render(made))
-    subject = next(iter(made["systems"]))
-    print(text.results(made, subject), "", text.targets(made), "", text.dropped(made), sep="\n")
+    print(text.results(made), "", text.targets(made), "", text.dropped(made), sep="\n")
     print(f"{base.with_suffix('.html')}\n{base.with_suffix('.json')}")

@@ -20,13 +20,13 @@ class Counters:
     socket_reads: int = 0  # of redis-server: one for each pipeline that arrives in one piece
     received_bytes: int = 0
     sent_bytes: int = 0
-    daemon_resident_bytes: int = 0
+    daemon_peak_bytes: int = 0  # resident, since the row began
     server_used_bytes: int = 0
 
     @classmethod
     def of(cls, system):
         counters = cls(daemon_cpu_seconds=system.daemon_cpu_seconds(),
-                       daemon_resident_bytes=system.daemon_resident_bytes())
+                       daemon_peak_bytes=system.daemon_peak_bytes())
         if system.server is None:
             return counters
         info = system.server.info("stats", "commandstats", "memory")
@@ -52,7 +52,7 @@ class Counters:
             socket_reads=max(0, self.socket_reads - earlier.socket_reads - 1),
             received_bytes=self.received_bytes - earlier.received_bytes,
             sent_bytes=self.sent_bytes - earlier.sent_bytes,
-            daemon_resident_bytes=self.daemon_resident_bytes,
+            daemon_peak_bytes=self.daemon_peak_bytes,
             server_used_bytes=self.server_used_bytes - earlier.server_used_bytes)
 
 

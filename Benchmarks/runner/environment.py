@@ -12,6 +12,8 @@ class Environment:
 
     def __init__(self, options):
         self.scratch = Path(tempfile.mkdtemp(prefix="apusfs-bench.", dir=options.scratch))
+        self.tools = self.scratch / "tools"  # programs that are compiled for the run
+        self.tools.mkdir()
         self.binary = options.binary
         self.juicefs = options.juicefs
         self.flags = options.flags
@@ -31,9 +33,10 @@ class Environment:
 
     def database_source(self, purpose, server):
         """The URL of a database that nothing else uses; `memory:` without a server."""
-        if server is None:
-            return "memory:"
-        return server.source(self._databases.setdefault(purpose, len(self._databases)))
+        return "memory:" if server is None else server.source(self.database(purpose))
+
+    def database(self, purpose):
+        return self._databases.setdefault(purpose, len(self._databases))
 
     def close(self):
         for server in self._servers.values():

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from .report import cost_unit
+from .report import cost_unit, groups
 from .text import number
 
 COLOURS = ["#d9480f", "#1971c2", "#868e96", "#2f9e44", "#9c36b5", "#f08c00", "#0c8599"]
@@ -35,8 +35,9 @@ def render(report):
         parts.append('<div class="rows">')
         parts += [_figure(name, row, colours) for name, row in rows.items()]
         parts.append("</div>")
-        parts.append(_results(rows, labels))
-        parts.append(_costs(rows, labels))
+        for present, some in groups(rows):
+            parts.append(_results(some, present))
+            parts.append(_costs(some, present))
     parts.append(_dropped(report))
     return ("<!doctype html><html lang=en><meta charset=utf-8>"
             "<meta name=viewport content='width=device-width'>"
@@ -63,11 +64,11 @@ def _systems(report):
 def _targets(report):
     if not report["targets"]:
         return ""
-    lines = [[escape(t["target"]), escape(t["row"]), f"{t['floor']} ×", _times(t["ratio"]),
-              _times(t["cpu_ratio"]),
+    lines = [[escape(t["target"]), escape(t["row"]), escape(t["bound"]),
+              "–" if t["figure"] is None else f"{number(t['figure'])} {t['unit']}", _times(t["cpu_ratio"]),
               f"<span class='{t['verdict'].split()[0]}'>{t['verdict']}</span>"]
              for t in report["targets"]]
-    return "<h2>Targets</h2>" + _table(["target", "row", "at least", "ratio", "CPU time", "verdict"], lines)
+    return "<h2>Targets</h2>" + _table(["target", "row", "bound", "figure", "CPU time", "verdict"], lines)
 
 
 def _figure(name, row, colours):

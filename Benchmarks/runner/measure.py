@@ -52,10 +52,11 @@ class Measurement:
             if scenario.setup:
                 self.progress.say(f"{scenario.name}: preparing")
                 scenario.setup(Place(None, local, local, self.sizes, 0))
-            for system in self.systems:
+            systems = scenario.systems(self.systems)
+            for system in systems:
                 self._verify(scenario, system, local)
-            for number in range(self.sizes.rounds):
-                for system in self.systems:
+            for number in range(scenario.rounds or self.sizes.rounds):
+                for system in systems:
                     self._round(scenario, system, local, number)
             shutil.rmtree(local, ignore_errors=True)
         return self.results
@@ -125,6 +126,7 @@ class Measurement:
         if phase.cold:
             system.restart()
         settle(self.systems)
+        system.forget_peak()
         before = Counters.of(system)
         with self.observe(phase.row, system) as observation:
             sample = phase.action(place)

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import time
@@ -59,8 +60,12 @@ class Child:
     def cpu_seconds(self):
         return sum(cpu_seconds(pid) for pid in self.family())
 
-    def resident_bytes(self):
-        return sum(resident_bytes(pid) for pid in self.family())
+    def peak_bytes(self):
+        return sum(peak_bytes(pid) for pid in self.family())
+
+    def forget_peak(self):
+        for pid in self.family():
+            forget_peak(pid)
 
     def wait(self, seconds):
         """Waits for it to end by itself; false when it did not."""
@@ -102,12 +107,21 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_bytes(pid):
+def peak_bytes(pid):
+    """The most memory that a process had resident since it started, or since `forget_peak`."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def forget_peak(pid):
+    try:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): resets the peak, nothing else
+    except OSError:
+        return  # it ended meanwhile, or is not ours to ask
 
 
 def run(argv, seconds=600, cwd=None, environment=None, accept=(0,)):

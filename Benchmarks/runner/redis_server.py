@@ -42,6 +42,11 @@ class RedisServer:
             return f"unix://{self.socket_path}?db={database}"
         return f"redis://127.0.0.1:{self.port}/{database}"
 
+    @property
+    def address(self):
+        """As `source`, for a program that wants a path or a port."""
+        return str(self.socket_path if self.transport == "unix" else self.port)
+
     def call(self, *words):
         """Sends one command; returns its bulk or simple reply as text."""
         if self._connection is None:

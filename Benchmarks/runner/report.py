@@ -16,8 +16,8 @@ def build(results, systems, settings):
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": _host(),
         "settings": settings,
-        "systems": {s.label: {"title": s.title, "version": s.known_version, "command": s.known_command}
-                    for s in systems},
+        "systems": {s.label: {"title": s.title, "version": s.known_version, "command": s.known_command,
+                              "memory_limit_bytes": s.memory_limit_bytes} for s in systems},
         "rows": {name: _row(row, results, order) for name, row in results.rows.items()},
     }
     report["targets"] = verdicts(report)
@@ -69,6 +69,7 @@ def _cell(cell, row):
     return {
         "median": statistics.median(values), "least": min(values), "most": max(values),
         "dropped": None, "cost": middle,
+        "daemon_peak_bytes": max(run.counters.daemon_peak_bytes for run in cell.runs),
         "p50_microseconds": _median_of(cell, "p50_microseconds"),
         "p99_microseconds": _median_of(cell, "p99_microseconds"),
         "commands": _top_commands(cell.runs[-1].counters, cell.runs[-1].sample.operations),
@@ -96,6 +97,14 @@ def _cost(run, row):
         "daemon_cpu_seconds": counters.daemon_cpu_seconds / amount,
         "server_cpu_seconds": counters.server_cpu_seconds / amount,
     }
+
+
+def groups(rows):
+    """The rows by who takes part in them: `(labels, rows)`, in the order of the report."""
+    made = {}
+    for name, row in rows.items():
+        made.setdefault(tuple(row["systems"]), {})[name] = row
+    return list(made.items())
 
 
 def cost_unit(row):

@@ -1,5 +1,6 @@
 """The vocabulary of a measurement: rows, samples, phases and scenarios."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ class Row:
 
     name: str  # suite/what, as --row selects it
     title: str
-    unit: str  # "MiB/s", "op/s" or "s"
+    unit: str  # "MiB/s", "op/s" or "s"; else one of Sample.amount, less of which is better
     quick: bool = True  # part of --quick
 
     @property
@@ -20,7 +21,7 @@ class Row:
 
     @property
     def more_is_better(self):
-        return self.unit != "s"
+        return self.unit in ("MiB/s", "op/s")
 
 
 @dataclass
@@ -32,8 +33,11 @@ class Sample:
     bytes: int = 0
     p50_microseconds: float | None = None
     p99_microseconds: float | None = None
+    amount: float | None = None  # what a row shows that is not about time
 
     def value(self, unit):
+        if self.amount is not None:
+            return self.amount
         if unit == "s":
             return self.seconds
         return (self.bytes / 2**20 if unit == "MiB/s" else self.operations) / max(self.seconds, 1e-9)
@@ -71,6 +75,9 @@ class Scenario:
     #: Once for each system before the first round, in a directory of its own: what is wrong, by row.
     verify: Callable[[Place, set], dict] | None = None
     setup: Callable[[Place], None] | None = None  # once for all systems: local material
+    #: Labels of the only systems that take part, the companions among them (see systems/); otherwise all.
+    labels: tuple[str, ...] | None = None
+    rounds: int | None = None  # otherwise those of the run
 
     def select(self, wanted):
         """The scenario with the wanted phases and those that they need, or `None`."""
@@ -79,7 +86,10 @@ class Scenario:
             if phase.row.name in names:
                 names.update(phase.needs)
         keep = [phase for phase in self.phases if phase.row.name in names]
-        return Scenario(self.name, keep, self.verify, self.setup) if keep else None
+        return dataclasses.replace(self, phases=keep) if keep else None
+
+    def systems(self, all_systems):
+        return [s for s in all_systems if self.labels is None or s.label in self.labels]
 
     @property
     def needed(self):

@@ -1,5 +1,7 @@
 """The report as text for a terminal."""
 
+from .report import groups
+
 
 def number(value):
     """Three digits that mean something."""
@@ -18,34 +20,39 @@ def table(rows):
                      for line in rows)
 
 
-def results(report, subject):
-    labels = list(report["systems"])
-    others = [label for label in labels if label != subject and subject in labels]
+def results(report):
+    """One table for each set of systems that took part in the same rows."""
+    tables = [_results(labels, rows) for labels, rows in groups(report["rows"])]
+    return "\n\n".join(tables) + "\n(cpu: seconds of daemon + redis-server per GiB for MiB/s rows, " \
+                                  "per 1,000 operations for the others)"
+
+
+def _results(labels, rows):
+    subject, *others = labels
     head = ["row", "unit", *labels, *[f"{subject}/{o}" for o in others],
-            *[f"{l} cmds/op" for l in labels if _has_server(report, l)],
+            *[f"{l} cmds/op" for l in labels if _has_server(rows, l)],
             *[f"{l} cpu d+s" for l in labels]]
     lines = [head]
-    for name, row in report["rows"].items():
+    for name, row in rows.items():
         cells = row["systems"]
         line = [name, row["unit"]]
-        line += [number(cells[l]["median"]) if l in cells else "–" for l in labels]
+        line += [number(cells[l]["median"]) for l in labels]
         line += [number(row["ratios"].get(subject, {}).get(o)) for o in others]
         line += [number(_cost(cells, l, "commands_per_operation")) for l in labels
-                 if _has_server(report, l)]
+                 if _has_server(rows, l)]
         for label in labels:
             daemon = _cost(cells, label, "daemon_cpu_seconds")
             server = _cost(cells, label, "server_cpu_seconds")
             line.append("–" if daemon is None else f"{number(daemon)}+{number(server)}")
         lines.append(line)
-    return table(lines) + "\n(cpu: seconds of daemon + redis-server per GiB for MiB/s rows, " \
-                          "per 1,000 operations for the others)"
+    return table(lines)
 
 
 def targets(report):
     if not report["targets"]:
         return ""
-    lines = [["target", "row", "at least", "ratio", "CPU ratio", "verdict"]]
-    lines += [[t["target"], t["row"], f"{t['floor']} ×", number(t["ratio"]), number(t["cpu_ratio"]),
+    lines = [["target", "row", "bound", "figure", "CPU ratio", "verdict"]]
+    lines += [[t["target"], t["row"], t["bound"], number(t["figure"]), number(t["cpu_ratio"]),
                t["verdict"]] for t in report["targets"]]
     return table(lines)
 
@@ -61,5 +68,5 @@ def _cost(cells, label, key):
     return None if cell is None or cell["median"] is None else cell["cost"][key]
 
 
-def _has_server(report, label):
-    return any(row["systems"].get(label, {}).get("commands") for row in report["rows"].values())
+def _has_server(rows, label):
+    return any(row["systems"][label].get("commands") for row in rows.values())

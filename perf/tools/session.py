@@ -64,9 +64,7 @@ def watch(options, observe, environment_variables=None):
     with contextlib.ExitStack() as stack:
         environment = Environment(options)
         stack.callback(environment.close)
-        tools = environment.scratch / "tools"
-        tools.mkdir()
-        scenarios = [part for suite in SUITES.values() for whole in suite(chosen, tools)
+        scenarios = [part for suite in SUITES.values() for whole in suite(chosen, environment.tools)
                      if (part := whole.select(wanted))]
         for scenario in scenarios:
             scenario.verify = None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..failures import WrongData
 from ..processes import run
+from ..programs import compiled
 from ..rows import Phase, Row, Sample, Scenario
 
 SOURCE = Path(__file__).resolve().parents[2] / "metadata" / "metadata.c"
@@ -30,8 +31,7 @@ STEPS = [
 
 def scenarios(sizes, tools):
     """One scenario for each layout and number of processes."""
-    program = tools / "metadata"
-    run(["cc", "-O2", "-o", program, SOURCE])
+    program = compiled(tools, SOURCE)
     made = []
     for layout in ("shared", "many"):
         for processes in sizes.processes:

@@ -1,13 +1,18 @@
 """The systems by the names that `--against` takes."""
 
 from ..failures import Missing
-from .apusfs import ApusFS, MemFS
+from .apusfs import ApusFS, ApusFSByDevice, ApusFSInLittleMemory, MemFS
 from .base import System
+from .ceilings import FuseCeiling, RedisCeiling
 from .juicefs import JuiceFS
 from .local import Local
 from .sshfs import SSHFS
 
 PEERS = {"juicefs": JuiceFS, "local": Local, "memfs": MemFS, "sshfs": SSHFS}
+
+#: What scenarios name as taking part (`Scenario.labels`): started with them, in no other row.
+COMPANIONS = {"apusfs-device": ApusFSByDevice, "apusfs-small-cache": ApusFSInLittleMemory,
+              "fuse-ceiling": FuseCeiling, "redis-ceiling": RedisCeiling}
 
 
 def make(name, environment):
@@ -18,6 +23,7 @@ def make(name, environment):
         return ApusFS(label, environment, flags, binary=binary)
     if name == "apusfs":
         return ApusFS(name, environment, flags)
-    if name not in PEERS:
+    known = PEERS | COMPANIONS
+    if name not in known:
         raise Missing(f"no peer is called {name}: there are {', '.join(sorted(PEERS))}")
-    return PEERS[name](name, environment, flags)
+    return known[name](name, environment, flags)

@@ -22,6 +22,8 @@ class System:
     title = ""
     #: True when the system stores its data in the run's redis-server.
     uses_redis = False
+    #: How much memory its daemon promises to stay below, when it promises anything.
+    memory_limit_bytes = None
 
     def __init__(self, label, environment, flags=()):
         self.label = label
@@ -29,8 +31,9 @@ class System:
         self.flags = list(flags)
         self.home = Path(environment.scratch) / label.replace("/", "_")
         self.home.mkdir(parents=True)
-        self.path = self.home / "mount"
+        self.path = self.home / "mount"  # where the suites work
         self.path.mkdir()
+        self.mount_point = self.path
         self.server = environment.server_for(label) if self.uses_redis else None
         self.children = []
         self.daemon_environment = {}  # variables for the daemon: perf/heap
@@ -64,7 +67,7 @@ class System:
     def death(self):
         """That a daemon is not there any more, and where its last words are; `None` when all run."""
         try:
-            self.path.stat()
+            self.mount_point.stat()
         except OSError:
             for child in self.children:
                 child.wait(10)  # it may be writing down where it crashed
@@ -77,8 +80,8 @@ class System:
         return None
 
     def unmount(self):
-        if is_mounted(self.path):
-            unmount(self.path)
+        if is_mounted(self.mount_point):
+            unmount(self.mount_point)
         for child in self.children:
             # A FUSE daemon ends by itself after the last unmount.
             child.wait(10)
@@ -91,8 +94,12 @@ class System:
     def daemon_cpu_seconds(self):
         return sum(child.cpu_seconds() for child in self.children)
 
-    def daemon_resident_bytes(self):
-        return sum(child.resident_bytes() for child in self.children)
+    def daemon_peak_bytes(self):
+        return sum(child.peak_bytes() for child in self.children)
+
+    def forget_peak(self):
+        for child in self.children:
+            child.forget_peak()
 
     # For subclasses
 
@@ -104,8 +111,8 @@ class System:
     def wait_for_mount(self):
         end = time.monotonic() + MOUNT_SECONDS
         while time.monotonic() < end:
-            if is_mounted(self.path):
-                self.path.stat()
+            if is_mounted(self.mount_point):
+                self.mount_point.stat()
                 return
             if not all(child.is_running() for child in self.children):
                 break
