@@ -11,7 +11,7 @@ import time
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from . import html_page, report, sizes, text
+from . import html_page, markdown, report, sizes, text
 from .environment import Environment
 from .failures import Failed, Missing
 from .measure import Measurement
@@ -27,6 +27,9 @@ def main(arguments):
     options = _parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is taken down
     try:
+        if options.markdown:
+            print(markdown.render(markdown.read(options.markdown)), end="")
+            return 0
         return _run(options)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
@@ -60,6 +63,8 @@ def _parse(arguments):
                         help="more mount flags for a system: --flags 'apusfs=--codec lz4'")
     parser.add_argument("--scratch", help="where temporary files go (default: $TMPDIR or /tmp)")
     parser.add_argument("--output", type=Path, help="name of the result, without its ending")
+    parser.add_argument("--markdown", metavar="RESULT.json",
+                        help="measure nothing: print the tables of an earlier result as Markdown")
     options = parser.parse_args(arguments)
     options.flags = {name: shlex.split(words) for name, words in
                      (each.split("=", 1) for each in options.flags)}
