@@ -4,11 +4,14 @@ from ..failures import Missing
 from .apusfs import ApusFS, ApusFSByDevice, ApusFSInLittleMemory, MemFS
 from .base import System
 from .ceilings import FuseCeiling, RedisCeiling
+from .glusterfs import GlusterFS
 from .juicefs import JuiceFS
 from .local import Local
+from .moosefs import MooseFS
 from .sshfs import SSHFS
 
-PEERS = {"juicefs": JuiceFS, "local": Local, "memfs": MemFS, "sshfs": SSHFS}
+PEERS = {"glusterfs": GlusterFS, "juicefs": JuiceFS, "local": Local, "memfs": MemFS, "moosefs": MooseFS,
+         "sshfs": SSHFS}
 
 #: What scenarios name as taking part (`Scenario.labels`): started with them, in no other row.
 COMPANIONS = {"apusfs-device": ApusFSByDevice, "apusfs-small-cache": ApusFSInLittleMemory,
