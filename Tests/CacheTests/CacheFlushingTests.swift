@@ -1,4 +1,5 @@
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -79,7 +80,7 @@ import Testing
         try fixture.write(0, at: 0, [1])
         let blocks = try fixture.take()
         let isStored = Locked(false)
-        let other = WorkerThread(name: "fsync") {
+        let other = TestThread(name: "fsync") {
             #expect((try? fixture.take())?.isEmpty == true)
             #expect(isStored.withLock { $0 })
         }
@@ -120,7 +121,7 @@ import Testing
     @Test func `a load that began before a flush does not bring an old form`() throws {
         let fixture = try Fixture()
         fixture.store.holdLoads()
-        let reader = WorkerThread(name: "reader") { _ = try? fixture.read(0) }
+        let reader = TestThread(name: "reader") { _ = try? fixture.read(0) }
         fixture.store.waitForLoadsInFlight(1)
         // The load in flight saw a hole.
         try fixture.write(0, at: 0, [1])

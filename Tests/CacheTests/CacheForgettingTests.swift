@@ -1,4 +1,5 @@
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -64,7 +65,7 @@ import Testing
         try fixture.write(0, at: 0, [1])
         let blocks = try fixture.take()
         let isFinished = Locked(false)
-        let other = WorkerThread(name: "truncate") {
+        let other = TestThread(name: "truncate") {
             fixture.cache.truncate(
                 Fixture.data, owner: Fixture.owner, to: BlockIndex(0), keeping: 0, blockCount: 1)
             #expect(isFinished.withLock { $0 })
@@ -139,7 +140,7 @@ import Testing
         fixture.store.holdLoads()
         let results = Locked<[[UInt8]]>([])
         let readers = (0..<3).map { _ in
-            WorkerThread(name: "reader") {
+            TestThread(name: "reader") {
                 guard let bytes = try? fixture.read(0) else { return }
                 results.withLock { $0.append(bytes) }
             }

@@ -1,4 +1,5 @@
 import Primitives
+import TestSupport
 import Testing
 
 @testable import Cache
@@ -36,7 +37,7 @@ import Testing
         fixture.store.holdLoads()
         let results = Locked<[UInt8]>([])
         let readers = (0..<8).map { _ in
-            WorkerThread(name: "reader") {
+            TestThread(name: "reader") {
                 guard let bytes = try? fixture.read(5) else { return }
                 results.withLock { $0.append(bytes[100]) }
             }
@@ -93,11 +94,11 @@ import Testing
         fixture.store.put(Fixture.address(1), [5])
         fixture.store.damage(Fixture.address(2))
         fixture.store.holdLoads()
-        let first = WorkerThread(name: "first") {
+        let first = TestThread(name: "first") {
             #expect(throws: Errno.ioError) { try fixture.read(2, ahead: [1]) }
         }
         fixture.store.waitForLoadsInFlight(1)
-        let second = WorkerThread(name: "second") {
+        let second = TestThread(name: "second") {
             #expect((try? fixture.read(1, 0..<1)) == [5])
         }
         fixture.store.releaseLoads()
@@ -131,7 +132,7 @@ import Testing
         let pins = try fixture.cache.pinLoading(pieces, ahead: [])
         #expect(throws: Errno.ioError) { try fixture.read(UInt64(all)) }
         // As soon as one block is returned there is room again.
-        let reader = WorkerThread(name: "reader") {
+        let reader = TestThread(name: "reader") {
             #expect((try? fixture.read(UInt64(all), 0..<1)) == [1])
         }
         fixture.cache.unpin(pins[0])

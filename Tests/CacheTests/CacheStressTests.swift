@@ -320,7 +320,7 @@ private final class Model: @unchecked Sendable {
             model.flush(owner, &generator)
         }
         let threads = (0..<6).map { index in
-            WorkerThread(name: "stress-\(index)") {
+            TestThread(name: "stress-\(index)") {
                 var generator = SeededRandom(seed: seed &+ UInt64(index))
                 for _ in 0..<1_000 { model.step(&generator) }
             }

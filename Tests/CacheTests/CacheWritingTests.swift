@@ -90,7 +90,7 @@ import Testing
         let fixture = try Fixture()
         fixture.store.put(Fixture.address(0), fixture.filled(1), form: .packed)
         fixture.store.holdLoads()
-        let reader = WorkerThread(name: "reader") {
+        let reader = TestThread(name: "reader") {
             let bytes = try? fixture.read(0)
             #expect(bytes?[9] == 1 && bytes?[10] == 2 && bytes?[11] == 1)
         }
@@ -114,7 +114,7 @@ import Testing
         #expect(throws: Errno.ioError) { try fixture.write(UInt64(all), at: 0, [1]) }
         #expect(fixture.cache.dirtyBytes == all)
         // A flush makes room for one who waits.
-        let writer = WorkerThread(name: "writer") {
+        let writer = TestThread(name: "writer") {
             #expect(throws: Never.self) { try fixture.write(UInt64(all), at: 0, [1]) }
         }
         try fixture.flush()

@@ -53,7 +53,7 @@ import Testing
         let failure = Locked<String?>(nil)
         let directory = EmbeddedDirectory(path: place)
         let begin = Deadline.now
-        let waiting = WorkerThread(name: "waits") {
+        let waiting = TestThread(name: "waits") {
             do throws(CommandFailure) {
                 try EmbeddedStart.awaitData(socket: socket, directory, answerSeconds: 1) { _ in }
             } catch {

@@ -2,6 +2,7 @@ import FileSystem
 import Foundation
 import FuseServer
 import Primitives
+import TestSupport
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(2))) struct ConcurrencyTests {
@@ -17,7 +18,7 @@ import Testing
             mount.files.configure { $0.held = ["open"] }
             let path = mount.path + "/file"
             let programs = (0..<6).map { _ in
-                WorkerThread(name: "program") {
+                TestThread(name: "program") {
                     do { try #expect(Call.contents(path) == [1]) } catch { Issue.record(error) }
                 }
             }
@@ -33,7 +34,7 @@ import Testing
             mount.files.configure { $0.held = ["lookup"] }
             let root = mount.path
             let programs = (0..<4).map { index in
-                WorkerThread(name: "program") {
+                TestThread(name: "program") {
                     do { _ = try Call.status(root + "/file-\(index)") } catch {
                         Issue.record(error)
                     }
@@ -49,7 +50,7 @@ import Testing
         try withMount { mount in
             let root = mount.path
             let programs = (0..<4).map { number in
-                WorkerThread(name: "program") {
+                TestThread(name: "program") {
                     do {
                         for round in 0..<60 {
                             let path = root + "/file-\(number)-\(round)"

@@ -4,6 +4,7 @@ import Foundation
 import FuseServer
 import Primitives
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(2))) struct FileTests {
@@ -140,7 +141,7 @@ import Testing
             }
             let path = mount.path + "/file"
             let writers = (0..<2).map { index in
-                WorkerThread(name: "writer") {
+                TestThread(name: "writer") {
                     do {
                         try Call.withFile(path, O_RDWR) {
                             try Call.write($0, [UInt8(index + 1)], at: index * 4_096)

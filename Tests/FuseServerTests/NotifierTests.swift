@@ -1,6 +1,7 @@
 import FileSystem
 import Foundation
 import Primitives
+import TestSupport
 import Testing
 
 @testable import FuseServer
@@ -212,7 +213,7 @@ import Testing
             // notifier waits in the kernel; calls of it return all the same.
             mount.files.configure { $0.held = ["create"] }
             let path = mount.path
-            let creator = WorkerThread(name: "creator") {
+            let creator = TestThread(name: "creator") {
                 do { try Call.create(path + "/new") } catch { Issue.record(error) }
             }
             #expect(mount.files.wait { $0.record.heldCount["create"] == 1 })
@@ -235,7 +236,7 @@ import Testing
             let path = mount.path + "/" + names[number]
             _ = try Call.status(path)
             mount.files.configure { $0.held = ["create"] }
-            let creator = WorkerThread(name: "creator") {
+            let creator = TestThread(name: "creator") {
                 do { try Call.create(mount.path + "/new") } catch { Issue.record(error) }
             }
             #expect(mount.files.wait { $0.record.heldCount["create"] == 1 })
@@ -243,7 +244,7 @@ import Testing
             notifier.invalidateEntry(parent: .root, name: Array("gone".utf8))
             notifier.invalidateInode(inodes[number], range: nil)
             let isOpen = Monitor(false)
-            let opener = WorkerThread(name: "opener") {
+            let opener = TestThread(name: "opener") {
                 do { _ = try Call.contents(path) } catch { Issue.record(error) }
                 isOpen.change { $0 = true }
             }

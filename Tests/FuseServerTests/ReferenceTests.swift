@@ -3,6 +3,7 @@ import FileSystem
 import Foundation
 import FuseServer
 import Primitives
+import TestSupport
 import Testing
 
 /// The kernel's references (lookup counts): what it was told of it gives back, and what it was not told of
@@ -51,7 +52,7 @@ import Testing
         try withMount(files) { mount in
             let root = mount.path
             let threads = (0..<4).map { number in
-                WorkerThread(name: "lookups") {
+                TestThread(name: "lookups") {
                     for round in 0..<200 {
                         let name = names[(round * 7 + number) % names.count]
                         do { _ = try Call.status(root + "/" + name) } catch { Issue.record(error) }
@@ -88,7 +89,7 @@ import Testing
         files.configure { $0.held = [item.operation] }
         try withMount(files, configure: { $0.transport = .device }) { mount in
             let path = mount.path
-            let caller = WorkerThread(name: "caller") {
+            let caller = TestThread(name: "caller") {
                 #expect(Call.failure { try item.call(path) } != nil, "the connection is aborted")
             }
             #expect(files.wait { $0.record.heldCount[item.operation] == 1 })
@@ -111,7 +112,7 @@ import Testing
         files.configure { $0.held = [operation] }
         try withMount(files, configure: { $0.transport = .device }) { mount in
             let path = mount.path
-            let caller = WorkerThread(name: "caller") {
+            let caller = TestThread(name: "caller") {
                 let failure = Call.failure {
                     _ =
                         operation == "open"

@@ -2,6 +2,7 @@ import CLinux
 import FileSystem
 import Foundation
 import Primitives
+import TestSupport
 import Testing
 
 @testable import FuseServer
@@ -97,7 +98,7 @@ import Testing
             let path = mount.path + "/file"
             // All of them may be on one CPU.
             let programs = (0..<7).map { _ in
-                WorkerThread(name: "program") {
+                TestThread(name: "program") {
                     do { try #expect(Call.contents(path) == [1]) } catch { Issue.record(error) }
                 }
             }
@@ -112,7 +113,7 @@ import Testing
         try withRings { mount in
             let root = mount.path
             let programs = (0..<8).map { number in
-                WorkerThread(name: "program") {
+                TestThread(name: "program") {
                     do {
                         for round in 0..<60 {
                             let path = root + "/file-\(number)-\(round)"

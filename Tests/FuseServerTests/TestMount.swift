@@ -23,7 +23,7 @@ final class TestMount: Sendable {
     let metrics = Metrics()
     let path: String
     private let directory: TemporaryDirectory
-    private let thread: WorkerThread
+    private let thread: TestThread
 
     init(files: MemoryFileSystem = MemoryFileSystem(), options: FuseOptions = FuseOptions()) throws
     {
@@ -37,7 +37,7 @@ final class TestMount: Sendable {
         self.server = server
         let shared = SharedState()
         try server.mount(at: path)
-        thread = WorkerThread(name: "test-serve") {
+        thread = TestThread(name: "test-serve") {
             do throws(FuseError) {
                 try server.serve { shared.monitor.change { $0.isReady = true } }
                 shared.monitor.change { $0.result = .success(()) }

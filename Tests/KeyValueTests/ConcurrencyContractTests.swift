@@ -1,5 +1,6 @@
 import KeyValue
 import Primitives
+import TestSupport
 import Testing
 
 @Suite struct ConcurrencyContractTests {
@@ -9,7 +10,7 @@ import Testing
     private func together(_ body: @escaping @Sendable (Int) throws -> Void) {
         let failures = Locked<[String]>([])
         let workers = (0..<Self.threads).map { number in
-            WorkerThread(name: "caller \(number)") {
+            TestThread(name: "caller \(number)") {
                 do { try body(number) } catch { failures.withLock { $0.append("\(error)") } }
             }
         }

@@ -228,7 +228,7 @@ import Testing
                 .setFields(key: key, (start..<start + 500).map { Pair("goes \($0)", "\($0)") }))
         }
         let shared = store.store
-        let changer = WorkerThread(name: "changer") {
+        let changer = TestThread(name: "changer") {
             for round in 0..<200 {
                 _ = try? shared.commit(
                     Batch(mutations: [

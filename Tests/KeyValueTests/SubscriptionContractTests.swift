@@ -1,5 +1,6 @@
 import KeyValue
 import Primitives
+import TestSupport
 import Testing
 
 @Suite struct SubscriptionContractTests {
@@ -91,7 +92,7 @@ import Testing
         defer { subscription.cancel() }
         let message = publish(bytes("m"))
         let publishers = (0..<8).map { number in
-            WorkerThread(name: "publisher \(number)") {
+            TestThread(name: "publisher \(number)") {
                 for _ in 0..<100 { _ = try? store.commit(Batch(mutations: [message])) }
             }
         }

@@ -18,7 +18,7 @@ final class ServedView {
     let path: String
     private let directory: TemporaryDirectory
     private let server: FuseServer
-    private let thread: WorkerThread
+    private let thread: TestThread
 
     private final class Stage: Sendable {
         enum State { case starting, ready, ended }
@@ -52,7 +52,7 @@ final class ServedView {
         try server.mount(at: path)
         let stage = Stage()
         self.stage = stage
-        thread = WorkerThread(name: "test-serve") {
+        thread = TestThread(name: "test-serve") {
             do throws(FuseError) {
                 try server.serve { stage.state.change { $0 = .ready } }
             } catch {

@@ -117,7 +117,7 @@ import Testing
         let failures = Locked<[String]>([])
         let progress = Monitor(Progress(running: 6))
         let callers = (0..<6).map { slot in
-            WorkerThread(name: "caller") {
+            TestThread(name: "caller") {
                 defer { progress.change { $0.running -= 1 } }
                 do {
                     for sequence in 1...300 as ClosedRange<UInt64> {
@@ -153,7 +153,7 @@ import Testing
         let progress = Monitor([Int](repeating: 0, count: 4))
         let failures = Locked<[String]>([])
         let callers = (0..<4).map { slot in
-            WorkerThread(name: "caller") {
+            TestThread(name: "caller") {
                 for sequence in 1...200 as ClosedRange<UInt64> {
                     do {
                         _ = try store.commit(adding(slot: slot, sequence))

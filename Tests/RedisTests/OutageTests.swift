@@ -31,7 +31,7 @@ import Testing
         server.stop()
         let answers = Monitor<[String]>([])
         let callers = (0..<4).map { number in
-            WorkerThread(name: "caller") {
+            TestThread(name: "caller") {
                 let answer: String
                 do {
                     answer = "\(try store.read([.existence(keys: [bytes("\(number)")])]))"
@@ -61,7 +61,7 @@ import Testing
             let next = try server.prepareStart()
             server.kill()
             answered.change { $0 = nil }
-            let caller = WorkerThread(name: "caller") {
+            let caller = TestThread(name: "caller") {
                 do throws(StoreError) {
                     _ = try store.read([.time])
                     answered.change { $0 = .now }
@@ -102,7 +102,7 @@ import Testing
         let store = try connect(server.path)
         server.pause()
         let outcome = Monitor<StoreError?>(nil)
-        let caller = WorkerThread(name: "caller") {
+        let caller = TestThread(name: "caller") {
             do throws(StoreError) {
                 _ = try store.read([.time])
             } catch {
@@ -163,7 +163,7 @@ import Testing
             return 'slow'
             """
         let slow = Locked("")
-        let other = WorkerThread(name: "slow script") {
+        let other = TestThread(name: "slow script") {
             let answer = (try? server.cli("EVAL", script, "0")) ?? "failed"
             slow.withLock { $0 = answer }
         }

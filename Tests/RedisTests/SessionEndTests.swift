@@ -35,7 +35,7 @@ import Testing
         #expect(try other.loadBlock("b") == [1])
         proxy.hold()
         let answer = Monitor<StoreError?>(nil)
-        let writer = WorkerThread(name: "late") {
+        let writer = TestThread(name: "late") {
             do throws(StoreError) {
                 _ = try self.store(late, Bytes(repeating: 2, count: 5_000), by: session)
                 answer.change { $0 = .closed }

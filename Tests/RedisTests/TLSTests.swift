@@ -77,7 +77,7 @@ import Testing
         defer { store.close() }
         let failures = Locked<[String]>([])
         let threads = (0..<8).map { number in
-            WorkerThread(name: "client \(number)") {
+            TestThread(name: "client \(number)") {
                 let payload = Bytes(repeating: UInt8(number), count: 300_000 + number)
                 for round in 0..<10 {
                     do {
@@ -168,7 +168,7 @@ import Testing
         #expect(try store.total() == "1")
         server.kill()
         let found = Locked<String?>(nil)
-        let waiting = WorkerThread(name: "waits") {
+        let waiting = TestThread(name: "waits") {
             do {
                 let total = try store.total()
                 found.withLock { $0 = total ?? "nothing, since nothing was persistent" }

@@ -85,7 +85,7 @@ import Testing
         let payload = Bytes(repeating: 1, count: 1 << 20)
         for number in 0..<64 { _ = try store.storeBlock("b\(number)", payload) }
         let isLoaded = Locked(false)
-        let loader = WorkerThread(name: "loader") {
+        let loader = TestThread(name: "loader") {
             var memory = Bytes(repeating: 0, count: 64 << 20)
             memory.withUnsafeMutableBytes { buffer in
                 _ = try? store.load(

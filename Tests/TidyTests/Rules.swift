@@ -76,6 +76,17 @@ struct Rule: Sendable {
         return ["Thread.sleep", "Task.sleep", " sleep("].first { code.contains($0) }
     }
 
+    /// What a plain thread finds wrong belongs to no test.
+    static let plainThreads = lines("plain threads") { line in
+        let code = withoutComment(line)
+        return ["WorkerThread(", "Thread {"].first { word in
+            code.ranges(of: word).contains { range in
+                range.lowerBound == code.startIndex
+                    || !code[code.index(before: range.lowerBound)].isLetter
+            }
+        }
+    }
+
     /// The text before `//`, unless that stands in a string.
     static func withoutComment(_ line: String) -> String {
         guard let comment = line.range(of: "//") else { return line }

@@ -82,6 +82,18 @@ import Testing
         #expect(planted("Thread.sleep(forTimeInterval: 1)", in: .waitingTests).count == 1)
     }
 
+    @Test func `what the threads of a test find wrong belongs to the test`() throws {
+        let others = try Self.testFiles.get().filter { file in
+            !["/TidyTests/", "/TestSupport/", "/ThreadsTests.swift"].contains {
+                file.path.contains($0)
+            }
+        }
+        expectNone(Rule.plainThreads.violations(in: others))
+        #expect(planted("WorkerThread(name: \"x\") {", in: .plainThreads).count == 1)
+        #expect(planted("let thread = Thread { f() }", in: .plainThreads).count == 1)
+        #expect(planted("TestThread(name: \"x\") {", in: .plainThreads).isEmpty)
+    }
+
     @Test func `the tests that docs name exist`() throws {
         let pages = try SourceTree.files(in: "docs", endings: ["SEMANTICS.md"])
         let tests = try Self.testFiles.get()

@@ -2,6 +2,7 @@ import Cache
 import FileSystem
 import Primitives
 import Synchronization
+import TestSupport
 import Testing
 import VolumeStore
 
@@ -53,7 +54,7 @@ import VolumeStore
         let volume = harness.volume
         let (inode, handle) = try volume.create("file")
         let isOver = Atomic<Bool>(false)
-        let flusher = WorkerThread(name: "flusher") {
+        let flusher = TestThread(name: "flusher") {
             while !isOver.load(ordering: .acquiring) {
                 #expect(throws: Never.self) { try volume.fsync(inode, handle) }
             }

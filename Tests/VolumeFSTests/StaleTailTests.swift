@@ -120,14 +120,14 @@ import VolumeFS
         defer { harness.unmount() }
         let changed = [UInt8](repeating: 9, count: 2_900)
         let flush = "late-flush"
-        var flusher: WorkerThread?
+        var flusher: TestThread?
         try harness.keyValue.holding(flush) {
             try harness.keyValue.holding("apusfs-reaper") {
                 try files.cutAndLoad(to: 7_096)
                 // So much that the block is stored whole, and nothing behind the end.
                 try harness.volume.write(changed, to: files.inode, files.handle, at: 4_100)
                 let (volume, inode, handle) = (harness.volume, files.inode, files.handle)
-                flusher = WorkerThread(name: flush) {
+                flusher = TestThread(name: flush) {
                     #expect(throws: Never.self) { try volume.fsync(inode, handle) }
                 }
                 // The block is taken as it is.

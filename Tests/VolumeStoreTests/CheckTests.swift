@@ -2,6 +2,7 @@ import Codecs
 import FileSystem
 import KeyValue
 import Primitives
+import TestSupport
 import Testing
 
 @testable import VolumeStore
@@ -322,7 +323,7 @@ import Testing
         let tree = try Tree()
         let isOver = Locked(false)
         let volume = tree.volume
-        let worker = WorkerThread(name: "churn") { [mount = volume.mount, root = tree.d.id] in
+        let worker = TestThread(name: "churn") { [mount = volume.mount, root = tree.d.id] in
             var round = 0
             while !isOver.withLock({ $0 }) {
                 round += 1

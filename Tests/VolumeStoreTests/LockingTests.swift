@@ -1,6 +1,7 @@
 import FileSystem
 import KeyValue
 import Primitives
+import TestSupport
 import Testing
 
 @testable import VolumeStore
@@ -265,7 +266,7 @@ import Testing
         let inside = Locked(0)
         let entered = Locked(0)
         let threads = (0..<6).map { number in
-            WorkerThread(name: "locker") { [self] in
+            TestThread(name: "locker") { [self] in
                 let mount = mounts[number % 3]
                 for _ in 0..<40 {
                     let mine = lock(UInt64(100 + number))

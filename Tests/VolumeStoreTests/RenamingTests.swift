@@ -224,7 +224,7 @@ import Testing
         }
         let all = directories
         let threads = [volume.mount, second].enumerated().map { number, mount in
-            WorkerThread(name: "mover") {
+            TestThread(name: "mover") {
                 var random = SeededRandom(seed: UInt64(number) + 77)
                 for _ in 0..<300 {
                     let moved = Int(random.next() % UInt64(count))

@@ -2,6 +2,7 @@ import Codecs
 import FileSystem
 import KeyValue
 import Primitives
+import TestSupport
 import Testing
 
 @testable import VolumeStore
@@ -57,7 +58,7 @@ import Testing
         try volume.write(made, String(repeating: "z", count: 4_096))
         let mounts = [volume.mount, second, third]
         let threads = mounts.enumerated().map { number, mount in
-            WorkerThread(name: "writer") {
+            TestThread(name: "writer") {
                 for turn in 0..<40 {
                     let start = turn * 100 + number * 30
                     _ = try? self.patch(
@@ -132,7 +133,7 @@ import Testing
         let second = try volume.second()
         defer { second.close() }
         let isDone = Monitor(false)
-        let writer = WorkerThread(name: "writer") {
+        let writer = TestThread(name: "writer") {
             _ = try? self.patch(second, made, 0..<10, with: 1)
             isDone.change { $0 = true }
         }

@@ -6,7 +6,7 @@ import TestSupport
 final class NotRedis: Sendable {
     let path: String
     private let listener: Int32
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     init(directory: String) throws {
         path = directory + "/old.sock"
@@ -16,7 +16,7 @@ final class NotRedis: Sendable {
             bind(listener, address, length) == 0 && listen(listener, 8) == 0
         }
         guard isListening else { throw Errno(rawValue: errno) }
-        let started = WorkerThread(name: "not-redis") { Self.serve(listener) }
+        let started = TestThread(name: "not-redis") { Self.serve(listener) }
         thread.withLock { $0 = started }
     }
 

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Primitives
+import TestSupport
 
 /// The append-only file of a server: the part of it that grows.
 struct AppendOnlyFile {
@@ -46,10 +47,10 @@ final class FileLengths: Sendable {
     }
 
     private let state = Monitor(State())
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     init(_ file: AppendOnlyFile) {
-        let started = WorkerThread(name: "lengths") { [self] in
+        let started = TestThread(name: "lengths") { [self] in
             var isStopping = false
             while !isStopping {
                 // Asked before the look: what was acknowledged by then is in the length.

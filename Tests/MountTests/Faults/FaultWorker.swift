@@ -25,14 +25,14 @@ final class FaultWorker: Sendable {
     /// Keeps every step, not only the last.
     private let keepsHistory: Bool
     private let state: Monitor<State>
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     init(directory: String, seed: UInt64, keepsHistory: Bool) {
         self.directory = directory
         self.keepsHistory = keepsHistory
         state = Monitor(
             State(steps: [Step(instant: .now, tree: AcknowledgedTree(), what: "nothing")]))
-        let started = WorkerThread(name: "fault worker") { [self] in
+        let started = TestThread(name: "fault worker") { [self] in
             var program = FaultProgram(directory: directory, seed: seed)
             while !state.withLock({ $0.isStopping || $0.isGone }) {
                 let result = program.step(keepsNames: state.withLock { $0.keepsNames })

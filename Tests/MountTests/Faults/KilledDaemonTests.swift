@@ -67,7 +67,7 @@ extension MountTests {
                 let answers = Locked<[Int32]>([])
                 let started = Locked(0)
                 let threads = (0..<4).map { number in
-                    WorkerThread(name: "caller") {
+                    TestThread(name: "caller") {
                         do throws(Errno) {
                             while true {
                                 try SystemCall.writeFile("\(path)/\(number)", [1, 2, 3])
@@ -161,7 +161,7 @@ extension MountTests.KilledDaemonTests {
         nonisolated(unsafe) let file = try Descriptor(volume.path + "/file", O_RDONLY)
         server.pause()
         let outcome = Monitor<Errno?>(nil)
-        let reader = WorkerThread(name: "reader") {
+        let reader = TestThread(name: "reader") {
             do throws(Errno) {
                 _ = try file.read(1_000)
                 outcome.change { $0 = Errno(rawValue: 0) }
@@ -227,10 +227,10 @@ private final class SyncedWriter: Sendable {
     static let record = Bytes.pattern(9_001, seed: 42)
 
     private let synced = Locked(0)
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     init(_ path: String) {
-        let started = WorkerThread(name: "writer") { [self] in
+        let started = TestThread(name: "writer") { [self] in
             do throws(Errno) {
                 let file = try Descriptor(path, O_WRONLY | O_CREAT | O_APPEND)
                 while true {

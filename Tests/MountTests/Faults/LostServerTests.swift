@@ -123,10 +123,10 @@ private final class Writer: Sendable {
     }
 
     private let state = Monitor(State())
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     init(directory: String) {
-        let started = WorkerThread(name: "writer") { [self] in
+        let started = TestThread(name: "writer") { [self] in
             while let index = state.withLock({ $0.isStopping ? nil : $0.count }) {
                 do throws(Errno) {
                     let file = try Descriptor(

@@ -6,7 +6,7 @@ import Testing
 /// Kills the daemon of a mount at a random moment.
 final class Killer: Sendable {
     private let killed = Locked(false)
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     /// Said before the daemon is ended.
     var hasKilled: Bool { killed.withLock { $0 } }
@@ -14,7 +14,7 @@ final class Killer: Sendable {
     init(_ mount: Mount, seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let moment = Deadline.after(milliseconds: Int.random(in: 100...1_500, using: &random))
-        let started = WorkerThread(name: "killer") { [self] in
+        let started = TestThread(name: "killer") { [self] in
             let never = Monitor(false)
             let _: Void? = never.wait(until: moment) { $0 ? () : nil }
             killed.withLock { $0 = true }

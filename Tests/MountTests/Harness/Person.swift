@@ -1,6 +1,7 @@
 import CLinux
 import Foundation
 import Primitives
+import TestSupport
 
 /// A user other than root, for the length of a call.
 struct Person: Sendable {
@@ -24,7 +25,7 @@ struct Person: Sendable {
         mask: mode_t = 0o022, _ body: @escaping () throws -> Result
     ) throws -> Result {
         let work = Work(user: self, mask: mask, body: body)
-        WorkerThread(name: "person") { work.run() }.join()
+        TestThread(name: "person") { work.run() }.join()
         return try work.result()
     }
 

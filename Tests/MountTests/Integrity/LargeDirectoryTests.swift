@@ -43,11 +43,11 @@ private final class Churn: Sendable {
     }
 
     private let state = Locked(State())
-    private let threads = Locked<[WorkerThread]>([])
+    private let threads = Locked<[TestThread]>([])
 
     init(directory: String) {
         let started = (0..<2).map { number in
-            WorkerThread(name: "churn") { [self] in
+            TestThread(name: "churn") { [self] in
                 var round = 0
                 while state.withLock({ !$0.isStopping }) {
                     do throws(Errno) {

@@ -7,10 +7,10 @@ import TestSupport
 final class PingMeter: Sendable {
     private let samples = Locked<[Int64]>([])
     private let isStopped = Monitor(false)
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     init(_ path: String) {
-        let worker = WorkerThread(name: "ping") { [self] in run(path) }
+        let worker = TestThread(name: "ping") { [self] in run(path) }
         thread.withLock { $0 = worker }
     }
 

@@ -27,7 +27,7 @@ extension MountTests.SystemCallTests {
         @Test func `bytes go through a fifo`() throws {
             try SystemCall.mknod(place["fifo"], S_IFIFO | 0o600)
             let path = place["fifo"]
-            let writer = WorkerThread(name: "fifo") {
+            let writer = TestThread(name: "fifo") {
                 do throws(Errno) {
                     try Descriptor(path, O_WRONLY).writeAll(Array("through".utf8))
                 } catch {

@@ -1,5 +1,6 @@
 import Glibc
 import Primitives
+import TestSupport
 import Testing
 
 extension MountTests.SystemCallTests {
@@ -134,7 +135,7 @@ extension MountTests.SystemCallTests {
             try SystemCall.writeFile(path)
             let failures = Locked<[String]>([])
             let threads = (0..<4).map { writer in
-                WorkerThread(name: "writer") {
+                TestThread(name: "writer") {
                     do throws(Errno) {
                         let file = try Descriptor(path, O_WRONLY)
                         for index in stride(from: writer, to: 80, by: 4) {
