@@ -9,7 +9,6 @@ import VolumeStore
 // is told with no lock held.
 extension VolumeFileSystem {
     func apply(_ change: RemoteChange) {
-        metrics.add(.invalidationsReceived)
         switch change {
         case .attributes(let inode):
             expire(inode)

@@ -10,6 +10,8 @@ struct KeeperTasks {
     var mustRegister = false
     /// Inodes of which programs of this mount held locks when it was fenced.
     var lostLocks: [InodeID] = []
+    /// The lease was renewed: those of others may be over.
+    var mustLookAfterSessions = false
     /// The sessions changed.
     var mustRefresh = false
     /// Those who wait for locks may have been given them unheard.
@@ -19,20 +21,22 @@ struct KeeperTasks {
     var isStopping = false
 
     var isUrgent: Bool {
-        isStopping || mustRegister || mustRefresh || mustRecheckLocks || !strayLocks.isEmpty
+        isStopping || mustRegister || mustLookAfterSessions || mustRefresh || mustRecheckLocks
+            || !strayLocks.isEmpty
     }
 }
 
 /// The threads and the subscription of a running volume.
 struct Life {
     var tasks = KeeperTasks()
+    var leaseholder: WorkerThread?
     var keeper: WorkerThread?
     var reaper: WorkerThread?
     var subscription: (any Subscription)?
     var hooks: VolumeHooks?
     /// The number of the last change message; `nil` until one came.
     var lastChange: UInt64?
-    /// When the keeper renews the lease next.
+    /// When the lease is renewed next.
     var nextRenewal = Deadline.now
     var isClosed = false
 }
@@ -43,7 +47,7 @@ extension VolumeStore {
     /// While this mount is alone, the messages that come are its own, and one that says that another mount
     /// has joined may wait so long: that mount waits for an answer, and changes nothing before.
     private static let lonePatienceMilliseconds = 2
-    /// Between attempts of the keeper that failed.
+    /// Between attempts of the keeper, or to renew the lease, that failed.
     private static let retryMilliseconds = 1_000
 
     /// Starts lease renewal, the reaper and the subscription.
@@ -72,12 +76,18 @@ extension VolumeStore {
             }
             // Cleans up after dead processes of this host, too: while their sessions are there, writes
             // wait for them to end (`awaitPermissionToWrite`).
-            if isHeard == true, !isReadOnly { try renewLease() }
+            if isHeard == true, !isReadOnly {
+                try renewLease()
+                try lookAfterSessions()
+            }
         } catch {
             logger.warning("no change messages yet", metadata: ["error": "\(error)"])
             keeperTask { $0.mustRefresh = true }
         }
         guard !isReadOnly else { return }
+        let leaseholder = WorkerThread(name: "apusfs-lease") { [weak self] in
+            while let self, self.renewOnce() {}
+        }
         let keeper = WorkerThread(name: "apusfs-keeper") { [weak self] in
             while let self, self.keepOnce() {}
         }
@@ -85,6 +95,7 @@ extension VolumeStore {
             while let self, self.reapOnce() {}
         }
         life.withLock {
+            $0.leaseholder = leaseholder
             $0.keeper = keeper
             $0.reaper = collector
         }
@@ -100,12 +111,11 @@ extension VolumeStore {
         }
         guard isFirst else { return }
         reaper.stop()
-        let (subscription, keeper, collector) = life.withLock {
-            ($0.subscription, $0.keeper, $0.reaper)
+        let (subscription, threads) = life.withLock {
+            ($0.subscription, [$0.leaseholder, $0.keeper, $0.reaper])
         }
         subscription?.cancel()
-        keeper?.join()
-        collector?.join()
+        for thread in threads { thread?.join() }
         life.withLock { $0.hooks = nil }
         packers.end()
         guard !isReadOnly else { return }
@@ -124,27 +134,40 @@ extension VolumeStore {
         life.change { change(&$0.tasks) }
     }
 
+    /// One round of the thread that keeps the lease and does nothing else, so that nothing that takes long
+    /// costs this mount its session; `false` at the end.
+    private func renewOnce() -> Bool {
+        let renewal = life.withLock { $0.nextRenewal }
+        let isStopping: Bool? = life.wait(until: renewal) { life in
+            if life.tasks.isStopping { return true }
+            return life.nextRenewal.hasPassed ? false : nil
+        }
+        if isStopping == true { return false }
+        var pause = Membership.renewalMilliseconds
+        do throws(StoreError) {
+            // Fenced, this mount has no lease before the keeper has registered it anew.
+            if membership.state.withLock({ $0.isRegistered }) { try renewLease() }
+            keeperTask { $0.mustLookAfterSessions = true }
+        } catch {
+            noteFailure(error)
+            pause = Self.retryMilliseconds
+        }
+        life.withLock { $0.nextRenewal = .after(milliseconds: pause) }
+        return true
+    }
+
     /// One round of the keeper thread; `false` at the end.
     private func keepOnce() -> Bool {
-        let renewal = life.withLock { $0.nextRenewal }
-        let tasks: KeeperTasks? = life.wait(until: renewal) { life in
+        let tasks = life.wait { life -> KeeperTasks? in
             let tasks = life.tasks
             guard tasks.isUrgent else { return nil }
             life.tasks = KeeperTasks()
             life.tasks.isStopping = tasks.isStopping
             return tasks
         }
-        if tasks?.isStopping == true { return false }
+        guard let tasks, !tasks.isStopping else { return false }
         do throws(StoreError) {
-            // However often there is something else to do: the session ends with its lease.
-            if renewal.hasPassed, tasks?.mustRegister != true {
-                try renewLease()
-                life.withLock {
-                    $0.nextRenewal = .after(milliseconds: Membership.renewalMilliseconds)
-                }
-                try withdrawAbandoned()
-            }
-            if let tasks { try carryOut(tasks) }
+            try carryOut(tasks)
         } catch {
             keeperFailed(error, tasks)
         }
@@ -157,27 +180,36 @@ extension VolumeStore {
             try register()
             announce(.everything)
             life.withLock { $0.hooks }?.onRegistered()
+        } else if tasks.mustLookAfterSessions {
+            try lookAfterSessions()
         } else if tasks.mustRefresh {
             try refreshMembership()
         }
+        if tasks.mustLookAfterSessions { try withdrawAbandoned() }
         if tasks.mustRecheckLocks { try recheckWaiters() }
         for stray in tasks.strayLocks { try giveUp(stray) }
     }
 
-    private func keeperFailed(_ error: StoreError, _ tasks: KeeperTasks?) {
-        membership.doubt()
-        logger.warning("keeping the session failed", metadata: ["error": "\(error)"])
-        if error == .fenced { _ = errno(for: error) }
+    private func keeperFailed(_ error: StoreError, _ tasks: KeeperTasks) {
+        noteFailure(error)
         // Waits, unless the end comes.
         let _: Bool? = life.wait(until: .after(milliseconds: Self.retryMilliseconds)) {
             $0.tasks.isStopping ? true : nil
         }
         keeperTask {
-            $0.mustRegister = $0.mustRegister || tasks?.mustRegister == true
-            $0.mustRefresh = true
-            $0.mustRecheckLocks = $0.mustRecheckLocks || tasks?.mustRecheckLocks == true
-            $0.strayLocks += tasks?.strayLocks ?? []
+            $0.mustRegister = $0.mustRegister || tasks.mustRegister
+            $0.mustLookAfterSessions = $0.mustLookAfterSessions || tasks.mustLookAfterSessions
+            $0.mustRecheckLocks = $0.mustRecheckLocks || tasks.mustRecheckLocks
+            $0.strayLocks += tasks.strayLocks
         }
+    }
+
+    /// The session could not be kept: others may be there, or have taken this mount for dead.
+    private func noteFailure(_ error: StoreError) {
+        membership.doubt()
+        logger.warning("keeping the session failed", metadata: ["error": "\(error)"])
+        if error == .fenced { _ = errno(for: error) }
+        keeperTask { $0.mustRefresh = true }
     }
 
     func announce(_ change: RemoteChange) {
@@ -226,7 +258,7 @@ extension VolumeStore {
             }
             defer { heard(number) }
             guard message.session != sessionID else { return }
-            metrics.add(.invalidationsReceived)
+            metrics.add(.invalidationsReceived, UInt64(message.changes.count))
             for change in message.changes { take(change) }
         } catch {
             metrics.add(.malformedRecords)

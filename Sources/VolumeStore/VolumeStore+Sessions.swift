@@ -264,34 +264,37 @@ extension VolumeStore {
     /// is fenced. That is all there is where the server's user may not list and end connections.
     func requireLease() throws(Errno) {
         guard membership.state.withLock({ $0.leaseEnd.hasPassed }) else { return }
-        let leaseEnd = Membership.leaseEnd
-        _ = try commit([], [leaseRenewal])
-        membership.state.withLock { $0.leaseEnd = leaseEnd }
+        try translated { () throws(StoreError) in try renewLease() }
     }
 
-    private var leaseRenewal: Mutation {
-        .addMemberDue(
-            key: schema.sessions, name: Bytes(decimal: sessionID.rawValue),
-            inMilliseconds: Membership.leaseMilliseconds)
-    }
-
-    /// Renews the lease and cleans up after sessions whose lease is over.
+    /// One batch: the lease, and what is in use if that has changed.
     func renewLease() throws(StoreError) {
         let (own, key, said) = membership.state.withLock { ($0.id, $0.key, $0.saidUsage) }
         let leaseEnd = Membership.leaseEnd
         let usage = SessionUsage(
             openFiles: life.withLock { $0.hooks }?.openFileCount() ?? 0, heldLocks: heldLockCount)
-        _ = try commitRaw(
-            [],
+        let name = Bytes(decimal: own.rawValue)
+        let outcome = try commitRaw(
+            // A new session may have been registered since: then nothing of the old one may come back.
+            [.keyExists(key)],
             [
                 // First a removal, so that a full store does not refuse the batch.
-                .removeMember(key: schema.sessions, name: Bytes(decimal: own.rawValue)),
-                leaseRenewal,
+                .removeMember(key: schema.sessions, name: name),
+                .addMemberDue(
+                    key: schema.sessions, name: name,
+                    inMilliseconds: Membership.leaseMilliseconds),
             ] + (said == usage ? [] : [.setFields(key: key, usage.fields)]))
+        guard case .committed = outcome else { return }
         membership.state.withLock { state in
+            guard state.id == own else { return }
             state.leaseEnd = leaseEnd
             state.saidUsage = usage
         }
+    }
+
+    /// Cleans up after sessions whose lease is over, and learns who is registered.
+    func lookAfterSessions() throws(StoreError) {
+        let own = sessionID
         let known = membership.state.withLock { $0.reports }
         let reports = try Self.sessions(store, schema, known: known)
         membership.state.withLock { state in

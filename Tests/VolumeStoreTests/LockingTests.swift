@@ -220,7 +220,7 @@ import Testing
             key: volume.mount.schema.sessions,
             Member(Bytes(decimal: dead.sessionID.rawValue), score: 1))
         _ = try volume.store.commit(Batch(mutations: [end]))
-        try volume.mount.renewLease()
+        try volume.mount.lookAfterSessions()
         #expect(waits.all == [nil])
         try take(volume.mount, lock(3), of: InodeID(6))
         dead.close()

@@ -275,7 +275,7 @@ import Testing
             ]))
         let next = try TestVolume.mount(faulty.base, volume.settings)
         defer { next.close() }
-        try next.renewLease()
+        try next.lookAfterSessions()
         let seen = try next.record(of: made.id)
         #expect(seen.hasStaleTail)
         let extended = try truncate(next, seen, to: 50)

@@ -58,7 +58,7 @@ extension VolumeStore {
     public func collectGarbage() throws(VolumeError) -> Int {
         try Self.translating { () throws(StoreError) in
             try renewLease()
-            try refreshMembership()
+            try lookAfterSessions()
             let isLast = membership.state.withLock { $0.others.isEmpty }
             var count = 0
             for _ in 0..<RecordLimits.scans {
