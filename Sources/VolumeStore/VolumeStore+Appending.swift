@@ -1,5 +1,6 @@
 import FileSystem
 import KeyValue
+import Logging
 public import Primitives
 
 /// What an append did.
@@ -105,18 +106,28 @@ extension VolumeStore {
         var after = entry
         after.size = UInt64(sums[0])
         after.stored += UInt64(sums[1])
-        if sums[1] > 0 {
+        if sums[1] > 0 { countAppended(Int(sums[1]), commit) }
+        known.update(commit.inode) { $0 = after }
+        return AppendOutcome(
+            start: after.size - UInt64(count), blocks: blocks, allocatedBlocks: after.alloc,
+            storedBlocks: after.stored, tail: after.tail)
+    }
+
+    /// The bytes are stored, whatever becomes of this: a program that was told of a failure would append them
+    /// again.
+    private func countAppended(_ blocks: Int, _ commit: SizeCommit) {
+        do throws(Errno) {
             _ = try self.commit(
                 [
                     .fieldEquals(
                         key: schema.inode(commit.inode), field: Field.data,
                         value: Bytes(decimal: commit.data.rawValue))
-                ], countStored(commit.inode, by: Int(sums[1])))
+                ], countStored(commit.inode, by: blocks))
+        } catch {
+            logger.warning(
+                "appended blocks are not counted before 'apusfs check --repair'",
+                metadata: ["inode": "\(commit.inode)", "blocks": "\(blocks)", "error": "\(error)"])
         }
-        known.update(commit.inode) { $0 = after }
-        return AppendOutcome(
-            start: after.size - UInt64(count), blocks: blocks, allocatedBlocks: after.alloc,
-            storedBlocks: after.stored, tail: after.tail)
     }
 
     /// Stores blocks that are compressed as they are before that, so that bytes can be put into them.

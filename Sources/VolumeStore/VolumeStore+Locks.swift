@@ -54,10 +54,18 @@ extension VolumeStore {
             forgetWaiter(request.ticket)
             return LockResult(start: .taken, change: outcome.change)
         }
-        if lock.owner.family == .record, try isDeadlocked(inode, lock) {
-            return LockResult(start: try leaveDeadlock(ticket))
+        guard lock.owner.family == .record else {
+            return LockResult(start: .later(LockTicket(ticket)))
         }
-        return LockResult(start: .later(LockTicket(ticket)))
+        do throws(Errno) {
+            let isDeadlocked = try isDeadlocked(inode, lock)
+            return LockResult(
+                start: isDeadlocked ? try leaveDeadlock(ticket) : .later(LockTicket(ticket)))
+        } catch {
+            // Whoever is told of a failure does not wait any more.
+            _ = locks.withLock { $0.abandon(ticket) }
+            throw error
+        }
     }
 
     private func forgetWaiter(_ ticket: UInt64?) {

@@ -111,6 +111,29 @@ import Testing
             contentEnd: contentEnd ?? memory.bytes.count, form: form)
     }
 
+    /// A program that is told of a failure appends its bytes again.
+    @Test func `an append that is stored is no failure, whatever becomes of the count of blocks`()
+        throws
+    {
+        let faulty = try TestStores.make()
+        let volume = try TestVolume(over: faulty)
+        let made = try volume.file("a")
+        let isAppended = Locked(false)
+        faulty.plan.withLock { plan in
+            plan.before = { call throws(StoreError) in
+                if call == .store { isAppended.withLock { $0 = true } }
+                if call == .commit, isAppended.withLock({ $0 }) { throw .unavailable("test") }
+            }
+        }
+        let outcome = try Bytes("content".utf8).withUnsafeBytes { bytes in
+            try volume.mount.append(bytes, then: SizeCommit(inode: made.id, data: made.data))
+        }
+        #expect(outcome.start == 0)
+        faulty.heal()
+        #expect(try volume.mount.record(of: made.id).size == 7)
+        #expect(try volume.read(made.data, 0).starts(with: "content".utf8))
+    }
+
     @Test func `a small file is stored and committed in one trip`() throws {
         let volume = try TestVolume()
         let file = try volume.file("a")
