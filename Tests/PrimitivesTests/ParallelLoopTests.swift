@@ -1,5 +1,6 @@
 import Primitives
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct ParallelLoopTests {
@@ -7,7 +8,7 @@ import Testing
         let loop = ParallelLoop(name: "test", width: width)
         let total = Locked(0)
         let callers = (0..<4).map { caller in
-            WorkerThread(name: "caller") {
+            TestThread(name: "caller") {
                 for count in 0..<40 {
                     let rounds = Locked<[Int]>([])
                     loop.run(count) { round in rounds.withLock { $0.append(round) } }

@@ -1,7 +1,7 @@
 import Primitives
 
-/// A thread of a test. What goes wrong in its body (`#expect`, `Issue.record`) is an issue of the test that made
-/// it; in any other thread it would belong to no test, and the test would be shown as passed.
+/// A thread of a test. What goes wrong in its body (`#expect`, `Issue.record`) is an issue of the test that
+/// made it; in any other thread it would belong to no test, and the test would be shown as passed.
 ///
 /// The body is the one job of a task, which inherits what Swift Testing knows the test by, and is carried out
 /// by a thread of its own, so it may wait for as long as it likes.
