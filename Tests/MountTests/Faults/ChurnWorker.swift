@@ -14,11 +14,11 @@ final class ChurnWorker: Sendable {
     private static let files = 120
 
     private let state = Monitor(State())
-    private let thread = Locked<WorkerThread?>(nil)
+    private let thread = Locked<TestThread?>(nil)
 
     /// Works in `directory`, which is made, and is gone at the end.
     init(directory: String, seed: UInt64) {
-        let started = WorkerThread(name: "churn") { [self] in
+        let started = TestThread(name: "churn") { [self] in
             var random = SeededRandom(seed: seed)
             var round = 0
             while !state.withLock({ $0.isStopping }) {

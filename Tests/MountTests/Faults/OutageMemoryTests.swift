@@ -32,7 +32,7 @@ extension MountTests {
             let failures = Locked<[Errno]>([])
             let raws = files.map(\.raw)
             let threads = (0..<Self.writers).map { number in
-                WorkerThread(name: "writer") {
+                TestThread(name: "writer") {
                     let bytes = contents[number]
                     var done = 0
                     while done < bytes.count {
