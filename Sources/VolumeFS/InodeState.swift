@@ -29,6 +29,9 @@ final class InodeState: Sendable {
         /// The file was cut here, and blocks behind its end may have been loaded before the store dropped
         /// them. Stays until the file grows, also when the record says by then that its tail is clear.
         var mayHoldCutBlocks = false
+        /// Another mount has made the file longer than this size, from which on what is cached may show what
+        /// was cut off here.
+        var cutEnd: UInt64?
         /// What was preallocated here and is not written yet; `nil` for nearly every file.
         var preallocation: Preallocation?
         /// Moves as a write begins and as it ends, so that a flush knows whether it has stored the last one.
@@ -107,6 +110,9 @@ extension InodeState.Facts {
         if merged.data != record.data {
             writtenBlocks = 0
             preallocation = nil
+        }
+        if mayHoldCutBlocks, merged.data == record.data, merged.size > record.size {
+            cutEnd = min(cutEnd ?? record.size, record.size)
         }
         storedBound = fetched.allocatedBlocks
         if merged.hasXattrs && !record.hasXattrs { systemAttributes = nil }

@@ -69,6 +69,19 @@ extension VolumeFileSystem {
         tellKernel { $0.invalidateInode(inode, range: range) }
     }
 
+    /// This mount has cut the file to `size`, and another one has made it longer since, so the store
+    /// holds zeros from there on: what was loaded before that shows what was cut off. Done before
+    /// anything is answered from the longer file; the word that the tail was cleared may come later.
+    func dropCutBlocks(of state: InodeState, from size: UInt64) {
+        let first = blockSize.block(containing: FileOffset(size)).rawValue
+        cache.invalidate(state.record.data, blocks: first..<UInt64.max)
+        state.withFacts { facts in
+            guard facts.cutEnd == size else { return }
+            facts.cutEnd = nil
+            facts.mayHoldCutBlocks = false
+        }
+    }
+
     /// Another mount took the last name of an inode that a program here has open: this session claims
     /// it, so that it lives until the last close.
     private func keepIfOpen(_ inode: InodeID) {

@@ -33,14 +33,15 @@ extension VolumeFileSystem {
             if isOpen { return }
             throw .stale
         }
-        let isStale = state.withFacts { facts in
+        let (isStale, cutEnd) = state.withFacts { facts in
             facts.absorb(record)
             // What was heard meanwhile may be newer than the record.
             facts.isFresh = generations.current(state.id) == generation && store.hearsChanges
             facts.provedChange = dated.change
             defer { facts.kernelAttributesAreStale = false }
-            return facts.kernelAttributesAreStale
+            return (facts.kernelAttributesAreStale, facts.cutEnd)
         }
+        if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
         if isStale { tellKernel { $0.expireAttributes(state.id) } }
         guard foundByName, record.linkCount == 0, !isOpen else { return }
         guard wasJustFound else { throw .stale }

@@ -113,7 +113,11 @@ extension VolumeFileSystem {
         // Another thread's change may overtake each fetch; after this many the last fetch stands.
         let maximumRounds = 3
         for round in 1...maximumRounds {
-            if state.withFacts({ $0.isFresh || $0.isRemoved }) { return }
+            let (isKnown, cutEnd) = state.withFacts { ($0.isFresh || $0.isRemoved, $0.cutEnd) }
+            if isKnown {
+                if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
+                return
+            }
             let generation = generations.current(state.id)
             let record: InodeRecord
             do throws(Errno) {
@@ -130,10 +134,12 @@ extension VolumeFileSystem {
             }
             let isCurrent = generations.current(state.id) == generation
             if isCurrent || round == maximumRounds {
-                state.withFacts { facts in
+                let cutEnd = state.withFacts { facts in
                     facts.absorb(record)
                     facts.isFresh = isCurrent && store.hearsChanges
+                    return facts.cutEnd
                 }
+                if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
                 return
             }
         }
