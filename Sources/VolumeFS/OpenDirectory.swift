@@ -11,27 +11,33 @@ final class OpenDirectory: Sendable {
     let state: InodeState
     let listing: Locked<DirectoryListing>
     /// A part of the listing is being fetched beside its readers.
-    private let isFetchingAhead = Monitor(false)
+    private let ahead = Monitor(false)
+    /// A reader that needs that part waits for it so long, then fetches it itself: the piece may be waiting
+    /// behind those of others for a server that is away.
+    private static let patienceMilliseconds = 1_000
 
     init(state: InodeState) {
         self.state = state
         listing = Locked(DirectoryListing())
     }
 
+    var isFetchingAhead: Bool { ahead.withLock { $0 } }
+
     /// False when a part is being fetched already.
     func beginFetchingAhead() -> Bool {
-        isFetchingAhead.change { isFetching in
+        ahead.change { isFetching in
             defer { isFetching = true }
             return !isFetching
         }
     }
 
-    func endFetchingAhead() { isFetchingAhead.change { $0 = false } }
+    func endFetchingAhead() { ahead.change { $0 = false } }
 
-    /// Waits for the part that is being fetched. False when there is none.
+    /// Waits for the part that is being fetched. False when there is none, or it does not come.
     func awaitFetchingAhead() -> Bool {
-        guard isFetchingAhead.withLock({ $0 }) else { return false }
-        let _: Void? = isFetchingAhead.wait { $0 ? nil : () }
-        return true
+        guard isFetchingAhead else { return false }
+        let deadline = Deadline.after(milliseconds: Self.patienceMilliseconds)
+        let hasCome: Void? = ahead.wait(until: deadline) { $0 ? nil : () }
+        return hasCome != nil
     }
 }

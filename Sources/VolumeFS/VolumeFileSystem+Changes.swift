@@ -75,11 +75,7 @@ extension VolumeFileSystem {
     func dropCutBlocks(of state: InodeState, from size: UInt64) {
         let first = blockSize.block(containing: FileOffset(size)).rawValue
         cache.invalidate(state.record.data, blocks: first..<UInt64.max)
-        state.withFacts { facts in
-            guard facts.cutEnd == size else { return }
-            facts.cutEnd = nil
-            facts.mayHoldCutBlocks = false
-        }
+        state.withFacts { if $0.cutEnd == size { $0.cutEnd = nil } }
     }
 
     /// Another mount took the last name of an inode that a program here has open: this session claims

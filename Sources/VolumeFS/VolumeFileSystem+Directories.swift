@@ -59,6 +59,8 @@ extension VolumeFileSystem {
     /// Has the next part of a large directory fetched while this one is delivered. What goes wrong with it is
     /// found out when the part is needed.
     private func fetchAhead(of position: Int, in directory: OpenDirectory, withAttributes: Bool) {
+        // Asked first: what is worth fetching takes a look at each entry of it.
+        if directory.isFetchingAhead { return }
         let (step, number) = directory.listing.withLock { listing in
             (
                 listing.ahead(

@@ -222,6 +222,19 @@ import VolumeFS
         #expect(delivered == count + 1 + 2)
     }
 
+    @Test func `a listing goes on when what is fetched ahead does not come`() throws {
+        let harness = try VolumeHarness(store: .memory, options: quietOptions())
+        defer { harness.unmount() }
+        let count = 2_500
+        for index in 0..<count { _ = try harness.volume.mkdir("directory\(index)") }
+        try harness.remount()
+        var names: [String] = []
+        try harness.keyValue.holding("listing-0") {
+            try harness.keyValue.holding("listing-1") { names = try harness.volume.list() }
+        }
+        #expect(Set(names).count == count && names.count == count)
+    }
+
     @Test(arguments: StoreKind.allCases)
     func `a listing of a small directory costs one trip, with attributes or without`(
         _ kind: StoreKind
