@@ -92,7 +92,7 @@ final class RingThread: @unchecked Sendable {
             var result: Int32 = 0
             while apusfs_ring_take(ring, &data, &result) == 1 {
                 if data == Self.event {
-                    guard readInbox() else { return nil }
+                    if case .end(let error) = readInbox() { return error }
                     continue
                 }
                 guard result >= 0 else {
@@ -149,14 +149,23 @@ final class RingThread: @unchecked Sendable {
         return error == 0 ? nil : Errno(rawValue: error)
     }
 
-    /// False when the thread shall end.
-    private func readInbox() -> Bool {
+    private enum Turn {
+        case goesOn
+        /// `nil`: in order.
+        case end(Errno?)
+    }
+
+    private func readInbox() -> Turn {
         apusfs_event_clear(signal)
         let (answered, mustEnd) = inbox.withLock { inbox in
             defer { inbox.answered = [] }
             return (inbox.answered, inbox.mustEnd)
         }
-        for entry in answered where give(entry) != nil { return false }
-        return !mustEnd && apusfs_ring_watch(ring, signal, Self.event) == 0
+        for entry in answered {
+            if let error = give(entry) { return .end(error) }
+        }
+        if mustEnd { return .end(nil) }
+        let error = apusfs_ring_watch(ring, signal, Self.event)
+        return error == 0 ? .goesOn : .end(Errno(rawValue: error))
     }
 }
