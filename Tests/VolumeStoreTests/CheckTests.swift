@@ -58,6 +58,20 @@ import Testing
             ).run()
         }
 
+        /// Makes `f` a sparse file with a block far behind the others, in chunk 48.
+        func makeSparse() throws {
+            let memory = BlockMemory(4_096, filledWith: 7)
+            let change = BlockChange(
+                address: BlockAddress(data: f.data, index: BlockIndex(200_000)),
+                ranges: [0..<4_096], memory: UnsafeRawBufferPointer(memory.bytes),
+                isWholeKnown: true, contentEnd: 4_096, form: .absent)
+            _ = try withExtendedLifetime(memory) {
+                try volume.mount.store(
+                    [change], of: f.id,
+                    then: SizeCommit(inode: f.id, data: f.data, size: 200_001 * 4_096))
+            }
+        }
+
         func block(_ data: DataID, _ index: UInt64) -> Bytes {
             schema.block(BlockAddress(data: data, index: BlockIndex(index)))
         }
@@ -179,6 +193,18 @@ import Testing
         },
         Damage(.leakedChunks, "chunks of nothing") {
             try $0.set($0.schema.chunks(DataID(7_000)), "0", "1")
+        },
+        Damage(.unreadableChunks, "a chunk that is no number") {
+            try $0.makeSparse()
+            try $0.set($0.schema.chunks($0.f.data), "junk", "1")
+        },
+        Damage(.unregisteredChunk, "a block in a chunk that is not there") {
+            try $0.makeSparse()
+            try $0.change(.delete(key: $0.schema.chunks($0.f.data)))
+        },
+        Damage(.wrongKindOfKey, "chunks that are a string") {
+            try $0.makeSparse()
+            try $0.change(.set(key: $0.schema.chunks($0.f.data), value: [1]))
         },
         Damage(.leakedNamelessInode, "a file that nobody holds") {
             try $0.change(

@@ -34,6 +34,7 @@ public enum CheckKind: String, CaseIterable, Sendable, Codable {
     case unreadableInode
     case unreadableEntry
     case unreadableLocks
+    case unreadableChunks
     case wrongKindOfKey
     case danglingEntry
     case wrongEntryType
@@ -46,6 +47,7 @@ public enum CheckKind: String, CaseIterable, Sendable, Codable {
     case attributesWithoutInode
     case hiddenAttributes
     case allocTooLow
+    case unregisteredChunk
     case blocksBehindEnd
     case sharedData
     case leakedBlocks
@@ -73,10 +75,12 @@ public enum CheckKind: String, CaseIterable, Sendable, Codable {
         case .expiredSession, .leftSession, .leftOrphanList, .leftLocks, .wrongBlockCount,
             .wrongBlockCounter:
             false
-        case .unreadableInode, .unreadableEntry, .unreadableLocks, .wrongKindOfKey, .danglingEntry,
-            .wrongEntryType, .orphan, .wrongLinkCount, .wrongParent, .surplusDirectoryName,
+        case .unreadableInode, .unreadableEntry, .unreadableLocks, .unreadableChunks,
+            .wrongKindOfKey, .danglingEntry, .wrongEntryType, .orphan, .wrongLinkCount,
+            .wrongParent, .surplusDirectoryName,
             .directoryCycle,
             .directoryWithoutInode, .attributesWithoutInode, .hiddenAttributes, .allocTooLow,
+            .unregisteredChunk,
             .blocksBehindEnd, .sharedData, .leakedBlocks, .leakedChunks, .leakedNamelessInode,
             .lowIdentifier, .wrongInodeCounter, .wrongCounter, .badBlock, .malformedGarbage,
             .malformedMember, .unknownKey:

@@ -85,6 +85,7 @@ extension VolumeCheck {
         try reader.scan(schema.volume) { keys throws(StoreError) in
             var inodes: [InodeID] = []
             var attributes: [Bytes] = []
+            var chunks: [Bytes] = []
             for key in keys {
                 switch VolumeKey(key, schema) {
                 case .inode(let inode): inodes.append(inode)
@@ -96,6 +97,7 @@ extension VolumeCheck {
                         .insert(.hasAttributes)
                 case .chunks(let data):
                     greatestNumber = max(greatestNumber, data.rawValue)
+                    chunks.append(key)
                     guard tables.contains(data.rawValue) else { break }
                     tables.data[data.rawValue, default: DataTally()].hasChunks = true
                 case .session(let session), .orphans(let session), .sessionLocks(let session):
@@ -106,6 +108,7 @@ extension VolumeCheck {
             }
             try countInodes(inodes, &tables)
             if tables.isFirst {
+                try judgeChunkHashes(chunks)
                 for (key, isHash) in zip(attributes, try reader.areHashes(attributes)) where !isHash
                 {
                     try find(.wrongKindOfKey, key, "is no hash", mending: [.delete(key: key)])

@@ -10,6 +10,7 @@ extension VolumeCheck {
 
     func judgeData(_ tables: CheckTables) throws(StoreError) {
         let owned = tables.data.filter { $0.value.owner != 0 }.sorted { $0.key < $1.key }
+        var sparse: [UInt64: InodeRecord] = [:]
         for start in stride(from: 0, to: owned.count, by: CheckReader.recordsPerTrip) {
             let part = owned[start..<min(start + CheckReader.recordsPerTrip, owned.count)]
             let hashes = try reader.hashes(part.map { schema.inode(InodeID($0.value.owner)) })
@@ -19,8 +20,10 @@ extension VolumeCheck {
                     record.data.rawValue == data
                 else { continue }
                 try judge(record, tally)
+                if record.denseBlocks != nil, tally.count > 0 { sparse[data] = record }
             }
         }
+        try judgeRegistration(sparse)
     }
 
     private func readable(_ pairs: [Pair], _ inode: InodeID) -> InodeRecord? {
@@ -110,7 +113,7 @@ extension VolumeCheck {
         return count
     }
 
-    private func isStored(_ record: InodeRecord, _ index: UInt64) throws(StoreError) -> Bool {
+    func isStored(_ record: InodeRecord, _ index: UInt64) throws(StoreError) -> Bool {
         let address = BlockAddress(data: record.data, index: BlockIndex(index))
         return try reader.existing([schema.block(address)]) == [true]
     }
@@ -120,7 +123,7 @@ extension VolumeCheck {
         return .setFields(key: schema.chunks(data), [Pair(chunk, Field.one)])
     }
 
-    private func dataCondition(_ record: InodeRecord) -> Condition {
+    func dataCondition(_ record: InodeRecord) -> Condition {
         .fieldEquals(
             key: schema.inode(record.id), field: Field.data,
             value: Bytes(decimal: record.data.rawValue))

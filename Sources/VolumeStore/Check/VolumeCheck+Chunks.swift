@@ -1,0 +1,91 @@
+import FileSystem
+import KeyValue
+import Primitives
+
+// The chunks that sparse files have registered: what is stored in others would stay when its file goes.
+
+extension VolumeCheck {
+    /// Fields that one mending takes away; the next round finds the rest.
+    private static let fieldsPerMending = 500
+
+    /// Looks at hashes of chunks by themselves.
+    func judgeChunkHashes(_ keys: [Bytes]) throws(StoreError) {
+        for key in keys {
+            var strange: [Bytes] = []
+            let isHash = try reader.walk(key) { pairs throws(StoreError) in
+                for pair in pairs where Self.chunk(pair.field) == nil {
+                    strange.append(pair.field)
+                }
+            }
+            guard isHash else {
+                // What was registered is found by the blocks, in the next round.
+                try find(
+                    .wrongKindOfKey, key, "is no hash", mending: [.delete(key: key)],
+                    publishing: [.everything])
+                continue
+            }
+            guard !strange.isEmpty else { continue }
+            try find(
+                .unreadableChunks, key, "has \(strange.count) chunks that are no numbers",
+                mending: [
+                    .deleteFields(key: key, Array(strange.prefix(Self.fieldsPerMending)))
+                ])
+        }
+    }
+
+    /// Looks for blocks of sparse files in chunks that are not registered. `records`: by data id. One walk
+    /// over the blocks when there are any such files; a page of it in memory.
+    func judgeRegistration(_ records: [UInt64: InodeRecord]) throws(StoreError) {
+        guard !records.isEmpty else { return }
+        var judged: Set<Bytes> = []
+        try reader.scan(schema.blockKeyPrefix) { keys throws(StoreError) in
+            var met: [UInt64: [UInt64: UInt64]] = [:]
+            for key in keys {
+                guard let address = schema.address(ofBlock: key),
+                    let record = records[address.data.rawValue], let dense = record.denseBlocks,
+                    address.index.rawValue >= dense
+                else { continue }
+                let chunk = address.index.rawValue / Reaping.chunkBlocks
+                met[address.data.rawValue, default: [:]][chunk] = address.index.rawValue
+            }
+            for (data, chunks) in met {
+                guard let record = records[data] else { continue }
+                try judge(record, blocksByChunk: chunks, &judged)
+            }
+        }
+    }
+
+    private func judge(
+        _ record: InodeRecord, blocksByChunk: [UInt64: UInt64], _ judged: inout Set<Bytes>
+    ) throws(StoreError) {
+        let key = schema.chunks(record.data)
+        let chunks = blocksByChunk.keys.sorted()
+        let fields = chunks.map { Bytes(decimal: $0) }
+        // Another kind of key was found already.
+        guard let answer = try reader.store.readEach([.fields(key: key, fields)])[0] else { return }
+        guard case .values(let values) = answer else {
+            throw .protocolViolation("unexpected answer about chunks")
+        }
+        for (position, value) in values.enumerated() where value == nil {
+            let chunk = chunks[position]
+            // A page can name a key that an earlier one named.
+            guard let block = blocksByChunk[chunk], try isStored(record, block),
+                judged.insert(key + [UInt8(ascii: ":")] + fields[position]).inserted
+            else { continue }
+            try find(
+                .unregisteredChunk, key,
+                "has no chunk \(chunk), in which block \(block) of \(record.id) is stored",
+                [dataCondition(record)],
+                mending: [.setFields(key: key, [Pair(fields[position], Field.one)])],
+                publishing: [.attributes(record.id)])
+        }
+    }
+
+    /// `nil` for what is no number of a chunk.
+    private static func chunk(_ field: Bytes) -> UInt64? {
+        guard let chunk = UInt64(decimal: field),
+            chunk <= RecordLimits.blocks / Reaping.chunkBlocks
+        else { return nil }
+        return chunk
+    }
+}
