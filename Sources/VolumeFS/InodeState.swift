@@ -15,6 +15,9 @@ final class InodeState: Sendable {
         var isFresh: Bool
         /// Moves with each record that is taken over from the store.
         var fetches: UInt64 = 0
+        /// Moves with each change that this mount has made to the record in the store: what was asked for
+        /// before may be older than what is known here.
+        var commits: UInt64 = 0
         /// Size, times or permissions that a flush has still to commit.
         var pending = PendingAttributes()
         /// Blocks may be dirty or attributes pending.
@@ -75,6 +78,15 @@ final class InodeState: Sendable {
         facts.withLock(body)
     }
 
+    /// The same for the facts that follow from a change that the store has taken from this mount. The
+    /// inode's generation has moved before.
+    func withCommitted<Result>(_ body: (inout Facts) -> Result) -> Result {
+        facts.withLock { facts in
+            facts.commits &+= 1
+            return body(&facts)
+        }
+    }
+
     var record: InodeRecord { withFacts { $0.record } }
 }
 
@@ -92,6 +104,14 @@ struct PendingAttributes: Equatable {
 }
 
 extension InodeState.Facts {
+    /// Takes over what was fetched, unless it may be older than what this mount has stored since it was
+    /// asked for, when `commits` were counted. Returns whether it did.
+    mutating func absorb(_ fetched: InodeRecord, askedAt commits: UInt64) -> Bool {
+        guard commits == self.commits else { return false }
+        absorb(fetched)
+        return true
+    }
+
     /// Takes over what was fetched, keeping what is newer here.
     mutating func absorb(_ fetched: InodeRecord) {
         var merged = fetched

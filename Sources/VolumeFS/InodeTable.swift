@@ -93,6 +93,17 @@ final class InodeTable: Sendable {
         }
     }
 
+    /// Forgets the state of an inode that the kernel has forgotten while it was still in use here, or had
+    /// something to be stored.
+    func removeUnreferenced(_ inode: InodeID) {
+        shard(of: inode).contents.withLock { contents in
+            guard contents.references[inode] == nil, let state = contents.states[inode],
+                state.withFacts({ $0.isIdle })
+            else { return }
+            contents.states[inode] = nil
+        }
+    }
+
     /// All states of this moment.
     func snapshot() -> [InodeState] {
         shards.flatMap { shard in shard.contents.withLock { Array($0.states.values) } }

@@ -37,7 +37,7 @@ extension VolumeFileSystem {
     ) -> Bool {
         let isFirst = generations.bump(change.inode, from: change.generation)
         guard let state = inodes.state(of: change.inode) else { return isFirst }
-        return state.withFacts { facts in
+        return state.withCommitted { facts in
             let isUndisturbed =
                 isFirst && state === change.state && facts.fetches == change.fetches
             if body(&facts), !isUndisturbed { facts.isFresh = false }

@@ -60,7 +60,7 @@ extension VolumeFileSystem {
                 }
                 generations.bump(state.id)
                 cache.invalidate(before.data, blocks: outcome.blocks)
-                state.withFacts { $0.noteAppend(of: payload.count, outcome, commit, blockSize) }
+                state.withCommitted { $0.noteAppend(of: payload.count, outcome, commit, blockSize) }
                 return outcome.start
             } catch {
                 guard error == .stale else { throw error }

@@ -150,7 +150,7 @@ extension VolumeFileSystem {
             forgetCutBlocks(of: target, from: before)
         }
         generations.bump(target.id)
-        target.withFacts { facts in
+        target.withCommitted { facts in
             facts.record.size = max(facts.record.size, end)
             facts.record.modificationTime = time
             facts.record.changeTime = max(facts.record.changeTime, time)

@@ -20,7 +20,7 @@ extension VolumeFileSystem {
             facts.openCount -= 1
             return facts.openCount == 0 && facts.isRemoved
         }
-        if isGone { inodes.remove(inode) }
+        if isGone { inodes.remove(inode) } else { inodes.removeUnreferenced(inode) }
     }
 
     public func readdir(

@@ -63,7 +63,7 @@ extension VolumeFileSystem {
             cache.finishFlush(dirty, forms: outcome.forms)
             recentFlushes.note(state.id, dirty.map(\.address))
             generations.bump(state.id)
-            state.withFacts { facts in
+            state.withCommitted { facts in
                 facts.record.allocatedBlocks = max(
                     facts.record.allocatedBlocks, outcome.allocatedBlocks)
                 facts.record.storedBlocks = outcome.storedBlocks
@@ -131,6 +131,7 @@ extension VolumeFileSystem {
         guard let state = inodes.state(of: owner) else { return }
         do throws(Errno) {
             try flush(state)
+            inodes.removeUnreferenced(owner)
         } catch {
             logger.warning(
                 "data stays in memory until the store takes it",

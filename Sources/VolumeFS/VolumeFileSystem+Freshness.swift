@@ -21,31 +21,54 @@ extension VolumeFileSystem {
             guard isOpen else { throw .stale }
             return
         }
-        let generation = generations.current(state.id)
-        let dated = try store.datedRecord(of: state.id)
-        let isProved = state.withFacts { $0.provedChange == dated.change }
-        if !isProved, !store.hasHeard(dated.change) { forgetContents(of: state) }
-        guard let record = dated.record else {
-            state.withFacts { facts in
-                facts.isRemoved = true
-                facts.record.linkCount = 0
-            }
+        guard let linkCount = try fetchProof(of: state) else {
             if isOpen { return }
             throw .stale
         }
-        let (isStale, cutEnd) = state.withFacts { facts in
-            facts.absorb(record)
-            // What was heard meanwhile may be newer than the record.
-            facts.isFresh = generations.current(state.id) == generation && store.hearsChanges
-            facts.provedChange = dated.change
-            defer { facts.kernelAttributesAreStale = false }
-            return (facts.kernelAttributesAreStale, facts.cutEnd)
-        }
-        if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
-        if isStale { tellKernel { $0.expireAttributes(state.id) } }
-        guard foundByName, record.linkCount == 0, !isOpen else { return }
+        guard foundByName, linkCount == 0, !isOpen else { return }
         guard wasJustFound else { throw .stale }
         claim(state)
+    }
+
+    /// Own changes may come between each fetch and its answer; after this many what is known stands, and is
+    /// fetched anew when it is next asked for.
+    private static let proofRounds = 8
+
+    /// Returns the link count; `nil`: the inode is gone.
+    private func fetchProof(of state: InodeState) throws(Errno) -> UInt32? {
+        var linkCount: UInt32 = 0
+        for round in 1...Self.proofRounds {
+            let generation = generations.current(state.id)
+            let commits = state.withFacts { $0.commits }
+            let dated = try store.datedRecord(of: state.id)
+            let isProved = state.withFacts { $0.provedChange == dated.change }
+            if !isProved, !store.hasHeard(dated.change) { forgetContents(of: state) }
+            guard let record = dated.record else {
+                state.withFacts { facts in
+                    facts.isRemoved = true
+                    facts.record.linkCount = 0
+                }
+                return nil
+            }
+            linkCount = record.linkCount
+            let (isAbsorbed, isStale, cutEnd) = state.withFacts { facts in
+                let isAbsorbed = facts.absorb(record, askedAt: commits)
+                guard isAbsorbed || round == Self.proofRounds else {
+                    return (false, false, facts.cutEnd)
+                }
+                // What was heard meanwhile may be newer than the record.
+                facts.isFresh =
+                    isAbsorbed && generations.current(state.id) == generation
+                    && store.hearsChanges
+                facts.provedChange = dated.change
+                defer { facts.kernelAttributesAreStale = false }
+                return (isAbsorbed, facts.kernelAttributesAreStale, facts.cutEnd)
+            }
+            if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
+            if isStale { tellKernel { $0.expireAttributes(state.id) } }
+            if isAbsorbed { break }
+        }
+        return linkCount
     }
 
     /// A lock was taken; what was changed under it before is seen from now on, also by way of the kernel's

@@ -110,10 +110,13 @@ extension VolumeFileSystem {
     /// Fetches the record unless it is fresh. An inode that is gone from the store but still open here
     /// keeps what is known of it.
     func refresh(_ state: InodeState) throws(Errno) {
-        // Another thread's change may overtake each fetch; after this many the last fetch stands.
+        // Another thread's change may overtake each fetch; after this many the last fetch stands, unless it
+        // may be older than what this mount has stored.
         let maximumRounds = 3
         for round in 1...maximumRounds {
-            let (isKnown, cutEnd) = state.withFacts { ($0.isFresh || $0.isRemoved, $0.cutEnd) }
+            let (isKnown, cutEnd, commits) = state.withFacts {
+                ($0.isFresh || $0.isRemoved, $0.cutEnd, $0.commits)
+            }
             if isKnown {
                 if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
                 return
@@ -132,16 +135,18 @@ extension VolumeFileSystem {
                 if isOpen { return }
                 throw .stale
             }
-            let isCurrent = generations.current(state.id) == generation
-            if isCurrent || round == maximumRounds {
-                let cutEnd = state.withFacts { facts in
-                    facts.absorb(record)
+            let (isDone, newCutEnd) = state.withFacts { facts in
+                // Under the lock: a change moves the generation first, and then what is known here.
+                let isCurrent = generations.current(state.id) == generation
+                guard isCurrent || round == maximumRounds else { return (false, facts.cutEnd) }
+                if facts.absorb(record, askedAt: commits) {
                     facts.isFresh = isCurrent && store.hearsChanges
-                    return facts.cutEnd
                 }
-                if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
-                return
+                return (true, facts.cutEnd)
             }
+            guard isDone else { continue }
+            if let newCutEnd { dropCutBlocks(of: state, from: newCutEnd) }
+            return
         }
     }
 

@@ -103,7 +103,7 @@ extension VolumeFileSystem {
             }
             return facts.isOrphan ? facts.record : nil
         }
-        guard let orphan else { return }
+        guard let orphan else { return inodes.removeUnreferenced(state.id) }
         // A flush in flight ends before the inode goes; none starts, since nothing is dirty any more.
         flushStripes.withExclusive(state.id) {
             cache.discard(

@@ -32,7 +32,7 @@ extension VolumeFileSystem {
         let time = Timestamp.now
         let after = try store.truncate(before, to: size, time: time, permissions: permissions)
         generations.bump(state.id)
-        state.withFacts { facts in
+        state.withCommitted { facts in
             facts.pending.size = nil
             facts.pending.modificationTime = nil
             facts.pending.changeTime = nil

@@ -137,7 +137,7 @@ extension VolumeFileSystem {
             // After the store: what a prefetch has begun to load meanwhile is not installed.
             cache.forget(record.data, owner: state.id, blocks: plan.blocks)
             generations.bump(state.id)
-            state.withFacts { facts in
+            state.withCommitted { facts in
                 facts.record.storedBlocks = after.storedBlocks
                 facts.record.allocatedBlocks = max(
                     facts.record.allocatedBlocks, after.allocatedBlocks)

@@ -13,9 +13,17 @@ final class CountingStore: KeyValueStore {
 
     private let inner: any KeyValueStore
     private let count = Locked(Count())
+    /// Where calls are held up.
+    enum Stage {
+        /// On their way to the store.
+        case call
+        /// On their way back.
+        case answer
+    }
+
     private struct Held {
         /// Names of threads whose calls wait now.
-        var names: Set<String> = []
+        var names: [String: Stage] = [:]
         /// Those of which one does.
         var waiting: Set<String> = []
     }
@@ -39,11 +47,13 @@ final class CountingStore: KeyValueStore {
     var measuredTrips: UInt64 { count.withLock { $0.trips } }
 
     /// Runs `body` while the calls of the threads called `name` wait.
-    func holding(_ name: String, _ body: () throws -> Void) rethrows {
-        held.change { _ = $0.names.insert(name) }
+    func holding(
+        _ name: String, at stage: Stage = .call, _ body: () throws -> Void
+    ) rethrows {
+        held.change { $0.names[name] = stage }
         defer {
             held.change { held in
-                held.names.remove(name)
+                held.names[name] = nil
                 held.waiting.remove(name)
             }
         }
@@ -53,19 +63,22 @@ final class CountingStore: KeyValueStore {
     /// Waits until a call of a thread called `name` is held.
     func awaitHeld(_ name: String) { held.wait { $0.waiting.contains(name) ? () : nil } }
 
-    private func awaitTurn() {
+    private func awaitTurn(at stage: Stage) {
         guard held.withLock({ !$0.names.isEmpty }) else { return }
         guard let name = StoreDelays.threadName() else { return }
-        held.change { held in if held.names.contains(name) { held.waiting.insert(name) } }
-        held.wait { $0.names.contains(name) ? nil : () }
+        held.change { held in if held.names[name] == stage { held.waiting.insert(name) } }
+        held.wait { $0.names[name] == stage ? nil : () }
     }
 
     private func counted<Result>(
         _ call: @autoclosure () -> String, _ body: () throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
-        awaitTurn()
+        awaitTurn(at: .call)
         delays?.pause()
-        defer { delays?.pause() }
+        defer {
+            awaitTurn(at: .answer)
+            delays?.pause()
+        }
         return try count.withLock { count throws(StoreError) -> Result in
             let before = inner.roundTrips
             defer {

@@ -46,6 +46,37 @@ import VolumeStore
         }
     }
 
+    @Test func `a flush is not undone by a record that was fetched before it`() throws {
+        let harness = try VolumeHarness()
+        defer { harness.unmount() }
+        let volume = harness.volume
+        let other = try harness.secondMount()
+        defer { other.unmounted() }
+        #expect(Polling.wait { !harness.volumeStore.isAlone })
+        let (inode, handle) = try volume.create("file")
+        try volume.write([1, 2, 3], to: inode, handle, at: 0)
+        try volume.fsync(inode, handle)
+        let late = "late-open"
+        var reader: TestThread?
+        try harness.keyValue.holding(late, at: .answer) {
+            reader = TestThread(name: late) {
+                #expect(throws: Never.self) {
+                    let handle = try volume.open(inode)
+                    try volume.close(inode, handle)
+                }
+            }
+            harness.keyValue.awaitHeld(late)
+            try volume.write([4, 5, 6], to: inode, handle, at: 3)
+            try volume.fsync(inode, handle)
+        }
+        reader?.join()
+        #expect(volume.inodes.state(of: inode)?.record.size == 6)
+        let again = try volume.open(inode, [.read, .write])
+        #expect(try volume.read(inode, again, at: 0, count: 10) == [1, 2, 3, 4, 5, 6])
+        try volume.close(inode, again)
+        try volume.close(inode, handle)
+    }
+
     @Test func `after a write and an fsync nothing is dirty, however flushes interleave`() throws {
         var options = VolumeOptions()
         options.flushIntervalMilliseconds = 3_600_000
