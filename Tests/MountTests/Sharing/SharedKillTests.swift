@@ -168,6 +168,99 @@ extension MountTests {
                 })
         }
 
+        @Test func `truncation: what was cut off stays away, and writes are there or cut`() throws {
+            let offset = 250_000
+            let count = 1_000
+            let written = Locked<UInt8>(0)
+            /// All of the last write, or all zeros, as far as the file goes.
+            @Sendable func expectSerial(_ path: String) throws {
+                let found = try Descriptor(path + "/file", O_RDONLY).read(count, at: offset)
+                let last = written.withLock { $0 }
+                #expect(
+                    found.allSatisfy { $0 == last } || found.allSatisfy { $0 == 0 },
+                    "\(found.count) bytes of \(Set(found)), not of \(last)")
+            }
+            try kill(
+                "truncation",
+                prepare: { volume in
+                    written.withLock { $0 = 0 }
+                    try SystemCall.writeFile(volume.mounts[0].path + "/file")
+                },
+                victim: { path, round in
+                    try SystemCall.truncate(path + "/file", round * 7_919 % 200_000)
+                    try SystemCall.truncate(path + "/file", 300_000)
+                },
+                survivor: { path, round in
+                    let value = UInt8(1 + round % 255)
+                    let file = try Descriptor(path + "/file", O_RDWR)
+                    try file.write([UInt8](repeating: value, count: count), at: offset)
+                    try file.sync()
+                    try file.close()
+                    written.withLock { $0 = value }
+                    try expectSerial(path)
+                },
+                check: { volume in
+                    let size = try SystemCall.stat(volume.mounts[0].path + "/file").st_size
+                    for mount in volume.mounts {
+                        try expectSerial(mount.path)
+                        #expect(try SystemCall.stat(mount.path + "/file").st_size == size)
+                    }
+                })
+        }
+
+        @Test func `renames: over a file and of two directories for each other are whole`() throws {
+            let named = Locked(0)
+            try kill(
+                "renames",
+                prepare: { volume in
+                    named.withLock { $0 = 0 }
+                    let path = volume.mounts[0].path
+                    try SystemCall.writeFile(path + "/target", "0")
+                    for name in ["left", "right"] {
+                        try SystemCall.mkdir("\(path)/\(name)")
+                        try SystemCall.writeFile("\(path)/\(name)/\(name)")
+                    }
+                },
+                victim: { path, round in
+                    try SystemCall.writeFile(path + "/next", String(round))
+                    try SystemCall.rename(path + "/next", path + "/target")
+                    named.withLock { $0 = round }
+                    try SystemCall.rename(
+                        path + "/left", path + "/right", flags: UInt32(APUSFS_RENAME_EXCHANGE))
+                },
+                survivor: { path, _ in
+                    let least = named.withLock { $0 }
+                    let text = String(
+                        decoding: try SystemCall.readFile(path + "/target"), as: UTF8.self)
+                    #expect(Int(text).map { $0 >= least } == true, "'\(text)' before \(least)")
+                    for name in ["left", "right"] {
+                        #expect(try SystemCall.stat("\(path)/\(name)").st_nlink == 2)
+                    }
+                },
+                check: { volume in
+                    let least = named.withLock { $0 }
+                    let isSame = try Polling.wait {
+                        let marks = try volume.mounts.map { mount in
+                            try ["left", "right"].map { try Listing.names("\(mount.path)/\($0)") }
+                        }
+                        return marks[0] == marks[1]
+                    }
+                    #expect(isSame)
+                    for mount in volume.mounts {
+                        let found = try SystemCall.readFile(mount.path + "/target")
+                        let text = String(decoding: found, as: UTF8.self)
+                        #expect(Int(text).map { $0 >= least } == true, "'\(text)' before \(least)")
+                        #expect(try SystemCall.stat(mount.path + "/target").st_nlink == 1)
+                        let marks = try ["left", "right"].flatMap {
+                            try Listing.names("\(mount.path)/\($0)").filter { !$0.hasPrefix(".") }
+                        }
+                        #expect(marks.sorted() == ["left", "right"])
+                        let names = try Set(Listing.names(mount.path)).subtracting([".", ".."])
+                        #expect(names.subtracting(["next"]) == ["left", "right", "target"])
+                    }
+                })
+        }
+
         @Test func `sessions: status shows who is gone, and what it held goes`() throws {
             try withMounts(2) { volume in
                 let (here, there) = (volume.mounts[0], volume.mounts[1])
