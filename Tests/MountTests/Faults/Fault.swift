@@ -68,6 +68,11 @@ enum Fault: String, CaseIterable, CustomTestStringConvertible {
         }
     }
 
+    /// The server's files are on a small disk in memory. A server that is killed loses nothing then: on a slow
+    /// disk it may answer for two seconds before it has written, while a sync is under way (redis.conf,
+    /// "appendfsync everysec").
+    var needsSmallDisk: Bool { self == .diskFull || self == .serverKilledEverySecond }
+
     /// When the server writes its file to the disk.
     var appendfsync: String {
         switch self {

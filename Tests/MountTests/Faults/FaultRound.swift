@@ -10,12 +10,12 @@ final class FaultBench {
     private let deployment: SentinelDeployment?
     let volume: FaultVolume
     let proxy: CuttingProxy?
-    /// Of `diskFull`: the small filesystem that the server's files are on.
+    /// The small filesystem that the server's files are on, of the faults that need one.
     let disk: SmallDisk?
 
     init(_ fault: Fault) throws {
         self.fault = fault
-        let disk = fault == .diskFull ? try SmallDisk(megabytes: 256) : nil
+        let disk = fault.needsSmallDisk ? try SmallDisk(megabytes: 256) : nil
         self.disk = disk
         let fixed = ["--appendonly", "yes", "--appendfsync", fault.appendfsync]
         let arguments = fixed + (disk.map { ["--dir", $0.path] } ?? [])
