@@ -4,7 +4,7 @@ import Foundation
 /// as much of it as fits a test run of some minutes. Each number can be set by itself.
 enum Scale {
     /// Files in the tree that git, tar and diff see.
-    static let treeFiles = number("APUSFS_TEST_TREE_FILES", standard: 5_000, full: 5_000)
+    static let treeFiles = number("APUSFS_TEST_TREE_FILES", standard: 2_000, full: 5_000)
     /// Rows that sqlite inserts in each journal mode.
     static let databaseRows = number("APUSFS_TEST_DATABASE_ROWS", standard: 10_000, full: 10_000)
     /// MiB of the file that is larger than the cache.
