@@ -70,6 +70,8 @@ public final class FuseServer: @unchecked Sendable {
 
     /// How many requests came over io_uring. Before the mount ends.
     var ringRequests: UInt64 { rings?.requests ?? 0 }
+    /// Entries of all rings.
+    var ringEntries: Int { rings?.entryCount ?? 0 }
 
     /// Mounts at `path`. From now on programs see the mount and wait for `serve`.
     public func mount(at path: String) throws(FuseError) {

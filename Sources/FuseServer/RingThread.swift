@@ -9,7 +9,9 @@ import Synchronization
 /// that answers then change places without waking another CPU.
 ///
 /// It offers one entry, so a handler that waits for the store holds up nobody: several threads serve each
-/// CPU, and the kernel takes the one that came back last.
+/// CPU, and the kernel takes the one that came back last. An entry whose answer is deferred is replaced; it is
+/// offered again as its answer is handed over (the kernel has one command for both), so a thread has as many
+/// entries as answers were ever deferred at the same time, and one more.
 final class RingThread: @unchecked Sendable {
     /// Of completions that are no entry's.
     private static let event: UInt64 = 0
@@ -23,6 +25,10 @@ final class RingThread: @unchecked Sendable {
     /// eventfd(2): deferred answers have come, or the thread shall end.
     private let signal: Int32
     private var entries: [RingEntry] = []
+    /// Entries that the kernel has, to put requests into. For the thread itself.
+    private var offered = 0
+    /// How many there are.
+    let entryCount = Atomic<Int>(0)
     let requests = Atomic<UInt64>(0)
     private let inbox = Locked(Inbox())
 
@@ -102,6 +108,7 @@ final class RingThread: @unchecked Sendable {
                 guard let place = UnsafeRawPointer(bitPattern: UInt(data)) else { continue }
                 // SAFETY: `entries` keeps every entry that was offered.
                 let entry = Unmanaged<RingEntry>.fromOpaque(place).takeUnretainedValue()
+                offered -= 1
                 if let error = serve(entry, worker) { return error }
             }
         }
@@ -125,7 +132,7 @@ final class RingThread: @unchecked Sendable {
         // Deferred: it is not this thread's any more, and may have been answered already.
         if worker.pointee.hasDeferred {
             worker.pointee.hasDeferred = false
-            return offerEntry()
+            return offered > 0 ? nil : offerEntry()
         }
         if !entry.isAnswered {
             transport.server.logger.error("a request of kind \(request.opcode) had no answer")
@@ -137,7 +144,9 @@ final class RingThread: @unchecked Sendable {
     /// Hands the answer over with the next wait.
     private func give(_ entry: RingEntry) -> Errno? {
         let error = apusfs_ring_answer(ring, entry.commitID, entry.completionData)
-        return error == 0 ? nil : Errno(rawValue: error)
+        guard error == 0 else { return Errno(rawValue: error) }
+        offered += 1
+        return nil
     }
 
     private func offerEntry() -> Errno? {
@@ -145,8 +154,11 @@ final class RingThread: @unchecked Sendable {
             return .outOfMemory
         }
         entries.append(entry)
+        entryCount.wrappingAdd(1, ordering: .relaxed)
         let error = entry.offer(on: ring)
-        return error == 0 ? nil : Errno(rawValue: error)
+        guard error == 0 else { return Errno(rawValue: error) }
+        offered += 1
+        return nil
     }
 
     private enum Turn {

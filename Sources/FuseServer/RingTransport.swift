@@ -83,6 +83,9 @@ final class RingTransport: @unchecked Sendable {
     /// Requests that came over rings.
     var requests: UInt64 { threads.reduce(0) { $0 + $1.requests.load(ordering: .relaxed) } }
 
+    /// What requests can be put into, of all threads.
+    var entryCount: Int { threads.reduce(0) { $0 + $1.entryCount.load(ordering: .relaxed) } }
+
     // MARK: What the system has
 
     /// FUSE's module parameter; a kernel without FUSE over io_uring has none.

@@ -109,6 +109,26 @@ import Testing
         }
     }
 
+    @Test func `answers that come later, one after the other, need no more entries`() throws {
+        try withRings(configure: { $0.threads = 2 }) { mount in
+            let inode = mount.files.plant("file", data: [1])
+            let notifier = try #require(mount.files.notifier)
+            let path = mount.path + "/file"
+            let before = mount.server.ringEntries
+            for _ in 0..<300 {
+                // An open waits until the kernel has been told of all of these.
+                for _ in 0..<50 { notifier.invalidateInode(inode, range: 0..<4_096) }
+                for other in 1_000..<1_100 as Range<UInt64> {
+                    notifier.invalidateInode(InodeID(2 * other + inode.rawValue % 2), range: nil)
+                }
+                try #expect(Call.contents(path) == [1])
+            }
+            let threads = 2 * RingTransport.possibleCPUs()
+            #expect(mount.server.ringEntries > before, "no answer came later")
+            #expect(mount.server.ringEntries <= 2 * threads)
+        }
+    }
+
     @Test func `programs that work side by side find what they wrote`() throws {
         try withRings { mount in
             let root = mount.path
