@@ -73,7 +73,8 @@ extension VolumeStore {
                     entry.dense == nil
                         ? .fieldAbsent(key: key, field: Field.dense)
                         : .fieldExists(key: key, field: Field.dense),
-                ], mutations)
+                ] + (isSparse && entry.dense == nil ? [allocCondition(inode, entry)] : []),
+                mutations)
             switch outcome {
             case .committed:
                 entry.alloc = alloc
@@ -92,5 +93,13 @@ extension VolumeStore {
             }
         }
         throw tooManyRounds("raising alloc")
+    }
+
+    /// For the batch that makes a file sparse: where its dense part ends is all that was ever below `alloc`.
+    private func allocCondition(_ inode: InodeID, _ entry: KnownInodes.Entry) -> Condition {
+        let key = schema.inode(inode)
+        return entry.alloc == 0
+            ? .fieldAbsent(key: key, field: Field.alloc)
+            : .fieldEquals(key: key, field: Field.alloc, value: Bytes(decimal: entry.alloc))
     }
 }

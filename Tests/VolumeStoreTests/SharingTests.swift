@@ -24,6 +24,31 @@ import Testing
             then: SizeCommit(inode: record.id, data: record.data, size: UInt64(range.upperBound)))
     }
 
+    @Test func `a file becomes sparse behind everything that another mount may have stored`() throws
+    {
+        let volume = try TestVolume()
+        let second = try volume.second()
+        defer { second.close() }
+        let made = try volume.file("a")
+        _ = try patch(volume.mount, made, 0..<100, with: 1)
+        // The other mount is about to store blocks; nobody has heard of it.
+        var entry = try second.knownEntry(made.id, made.data)
+        try second.allocate([99], of: made.id, &entry, extends: false)
+        let memory = BlockMemory(4_096, filledWith: 2)
+        _ = try withExtendedLifetime(memory) {
+            try volume.mount.store(
+                [
+                    BlockChange(
+                        address: BlockAddress(data: made.data, index: BlockIndex(200_000)),
+                        ranges: [0..<4_096], memory: UnsafeRawBufferPointer(memory.bytes),
+                        isWholeKnown: true, contentEnd: 4_096, form: .absent)
+                ], of: made.id,
+                then: SizeCommit(inode: made.id, data: made.data, size: 200_001 * 4_096))
+        }
+        let dense = try #require(volume.inode(made.id)["f"].flatMap { Int($0) })
+        #expect(dense >= 100)
+    }
+
     @Test(arguments: [Codec.none, .lz4], [StoredForm.unknown, .absent, .raw])
     func `two mounts that write disjoint bytes of one block both keep them`(
         _ codec: Codec, _ form: StoredForm
