@@ -33,32 +33,39 @@ extension VolumeCheck {
         }
     }
 
-    /// Looks for blocks of sparse files in chunks that are not registered. `records`: by data id. One walk
+    /// A sparse file, as its record was read.
+    struct SparseFile {
+        var inode: InodeID
+        var denseBlocks: UInt64
+    }
+
+    /// Looks for blocks of sparse files in chunks that are not registered. `files`: by data id. One walk
     /// over the blocks when there are any such files; a page of it in memory.
-    func judgeRegistration(_ records: [UInt64: InodeRecord]) throws(StoreError) {
-        guard !records.isEmpty else { return }
+    func judgeRegistration(_ files: [UInt64: SparseFile]) throws(StoreError) {
+        guard !files.isEmpty else { return }
         var judged: Set<Bytes> = []
         try reader.scan(schema.blockKeyPrefix) { keys throws(StoreError) in
             var met: [UInt64: [UInt64: UInt64]] = [:]
             for key in keys {
                 guard let address = schema.address(ofBlock: key),
-                    let record = records[address.data.rawValue], let dense = record.denseBlocks,
-                    address.index.rawValue >= dense
+                    let file = files[address.data.rawValue],
+                    address.index.rawValue >= file.denseBlocks
                 else { continue }
                 let chunk = address.index.rawValue / Reaping.chunkBlocks
                 met[address.data.rawValue, default: [:]][chunk] = address.index.rawValue
             }
             for (data, chunks) in met {
-                guard let record = records[data] else { continue }
-                try judge(record, blocksByChunk: chunks, &judged)
+                guard let file = files[data] else { continue }
+                try judge(file.inode, DataID(data), blocksByChunk: chunks, &judged)
             }
         }
     }
 
     private func judge(
-        _ record: InodeRecord, blocksByChunk: [UInt64: UInt64], _ judged: inout Set<Bytes>
+        _ inode: InodeID, _ data: DataID, blocksByChunk: [UInt64: UInt64],
+        _ judged: inout Set<Bytes>
     ) throws(StoreError) {
-        let key = schema.chunks(record.data)
+        let key = schema.chunks(data)
         let chunks = blocksByChunk.keys.sorted()
         let fields = chunks.map { Bytes(decimal: $0) }
         // Another kind of key was found already.
@@ -68,16 +75,25 @@ extension VolumeCheck {
         }
         for (position, value) in values.enumerated() where value == nil {
             let chunk = chunks[position]
-            // A page can name a key that an earlier one named.
-            guard let block = blocksByChunk[chunk], try isStored(record, block),
-                judged.insert(key + [UInt8(ascii: ":")] + fields[position]).inserted
+            // A page can name a key that an earlier one named. A mount may have made the dense part longer,
+            // or have given the file other data, since the record was read.
+            guard let block = blocksByChunk[chunk],
+                judged.insert(key + [UInt8(ascii: ":")] + fields[position]).inserted,
+                let pairs = try reader.hashes([schema.inode(inode)])[0],
+                let record = readable(pairs, inode), record.data == data,
+                let dense = record.denseBlocks, dense <= block, try isStored(record, block)
             else { continue }
             try find(
                 .unregisteredChunk, key,
-                "has no chunk \(chunk), in which block \(block) of \(record.id) is stored",
-                [dataCondition(record)],
+                "has no chunk \(chunk), in which block \(block) of \(inode) is stored",
+                [
+                    dataCondition(record),
+                    .fieldEquals(
+                        key: schema.inode(inode), field: Field.dense,
+                        value: Bytes(decimal: dense)),
+                ],
                 mending: [.setFields(key: key, [Pair(fields[position], Field.one)])],
-                publishing: [.attributes(record.id)])
+                publishing: [.attributes(inode)])
         }
     }
 

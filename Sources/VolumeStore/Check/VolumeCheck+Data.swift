@@ -10,7 +10,7 @@ extension VolumeCheck {
 
     func judgeData(_ tables: CheckTables) throws(StoreError) {
         let owned = tables.data.filter { $0.value.owner != 0 }.sorted { $0.key < $1.key }
-        var sparse: [UInt64: InodeRecord] = [:]
+        var sparse: [UInt64: SparseFile] = [:]
         for start in stride(from: 0, to: owned.count, by: CheckReader.recordsPerTrip) {
             let part = owned[start..<min(start + CheckReader.recordsPerTrip, owned.count)]
             let hashes = try reader.hashes(part.map { schema.inode(InodeID($0.value.owner)) })
@@ -20,13 +20,15 @@ extension VolumeCheck {
                     record.data.rawValue == data
                 else { continue }
                 try judge(record, tally)
-                if record.denseBlocks != nil, tally.count > 0 { sparse[data] = record }
+                if let dense = record.denseBlocks, tally.count > 0 {
+                    sparse[data] = SparseFile(inode: record.id, denseBlocks: dense)
+                }
             }
         }
         try judgeRegistration(sparse)
     }
 
-    private func readable(_ pairs: [Pair], _ inode: InodeID) -> InodeRecord? {
+    func readable(_ pairs: [Pair], _ inode: InodeID) -> InodeRecord? {
         do throws(FormatError) {
             return try InodeRecord(parsing: pairs, id: inode)
         } catch {
