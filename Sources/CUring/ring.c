@@ -105,6 +105,11 @@ int apusfs_ring_watch(struct apusfs_ring *ring, int descriptor, uint64_t data) {
     return 0;
 }
 
+int apusfs_ring_submit(struct apusfs_ring *ring) {
+    int result = io_uring_submit(&ring->ring);
+    return result < 0 ? -result : 0;
+}
+
 /* linux/io_uring.h of Linux 6.15, which liburing 2.3 does not know: a thread that waits for requests waits for no disk. */
 enum { FEATURE_NO_IOWAIT = 1u << 17, ENTER_NO_IOWAIT = 1u << 7 };
 

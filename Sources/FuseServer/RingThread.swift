@@ -27,6 +27,8 @@ final class RingThread: @unchecked Sendable {
     private var entries: [RingEntry] = []
     /// Entries that the kernel has, to put requests into. For the thread itself.
     private var offered = 0
+    /// An answer waits to be handed over. For the thread itself.
+    private var hasAnswers = false
     /// How many there are.
     let entryCount = Atomic<Int>(0)
     let requests = Atomic<UInt64>(0)
@@ -92,6 +94,7 @@ final class RingThread: @unchecked Sendable {
 
     private func loop(_ worker: UnsafeMutablePointer<Worker>) -> Errno? {
         while true {
+            hasAnswers = false
             let error = apusfs_ring_wait(ring)
             guard error == 0 else { return Errno(rawValue: error) }
             var data: UInt64 = 0
@@ -117,6 +120,12 @@ final class RingThread: @unchecked Sendable {
     private func serve(
         _ entry: RingEntry, _ worker: UnsafeMutablePointer<Worker>
     ) -> Errno? {
+        if hasAnswers {
+            // Whoever waits for them does not wait for the next request, too.
+            hasAnswers = false
+            let error = apusfs_ring_submit(ring)
+            guard error == 0 else { return Errno(rawValue: error) }
+        }
         guard let message = entry.begin() else { return .ioError }
         requests.wrappingAdd(1, ordering: .relaxed)
         let request = RawRequest(UnsafeRawBufferPointer(message))
@@ -146,6 +155,7 @@ final class RingThread: @unchecked Sendable {
         let error = apusfs_ring_answer(ring, entry.commitID, entry.completionData)
         guard error == 0 else { return Errno(rawValue: error) }
         offered += 1
+        hasAnswers = true
         return nil
     }
 

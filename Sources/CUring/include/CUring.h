@@ -50,6 +50,8 @@ int apusfs_ring_answer(struct apusfs_ring *ring, uint64_t commit_id, uint64_t da
 /* Completes when `descriptor`, an eventfd(2), can be read. */
 int apusfs_ring_watch(struct apusfs_ring *ring, int descriptor, uint64_t data);
 
+/* Hands over what was added. Returns 0 or an errno. */
+int apusfs_ring_submit(struct apusfs_ring *ring);
 /* Hands over what was added and waits for a completion: one system call. Returns 0 or an errno. */
 int apusfs_ring_wait(struct apusfs_ring *ring);
 /* Takes one completion: 1 with `data` and the command's `result` (0 or more, or -errno), or 0 when there is none. */
