@@ -107,7 +107,14 @@ extension InodeState.Facts {
     /// Takes over what was fetched, unless it may be older than what this mount has stored since it was
     /// asked for, when `commits` were counted. Returns whether it did.
     mutating func absorb(_ fetched: InodeRecord, askedAt commits: UInt64) -> Bool {
-        guard commits == self.commits else { return false }
+        guard commits == self.commits else {
+            isFresh = false
+            // Of blocks that others may have stored it says enough.
+            if fetched.data == record.data {
+                storedBound = max(storedBound, fetched.allocatedBlocks)
+            }
+            return false
+        }
         absorb(fetched)
         return true
     }

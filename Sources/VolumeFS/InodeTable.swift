@@ -80,9 +80,16 @@ final class InodeTable: Sendable {
                 return
             }
             contents.references[inode] = nil
-            guard let state = contents.states[inode], state.withFacts({ $0.isIdle }) else { return }
-            contents.states[inode] = nil
+            Self.dropIdle(inode, &contents)
         }
+    }
+
+    /// The kernel always has the root, without having been told of it.
+    private static func dropIdle(_ inode: InodeID, _ contents: inout Contents) {
+        guard inode != .root, let state = contents.states[inode],
+            state.withFacts({ $0.isIdle })
+        else { return }
+        contents.states[inode] = nil
     }
 
     /// Forgets the state of an inode that is gone from the store.
@@ -97,10 +104,7 @@ final class InodeTable: Sendable {
     /// something to be stored.
     func removeUnreferenced(_ inode: InodeID) {
         shard(of: inode).contents.withLock { contents in
-            guard contents.references[inode] == nil, let state = contents.states[inode],
-                state.withFacts({ $0.isIdle })
-            else { return }
-            contents.states[inode] = nil
+            if contents.references[inode] == nil { Self.dropIdle(inode, &contents) }
         }
     }
 

@@ -60,6 +60,6 @@ extension VolumeFileSystem {
             guard error == .noAttribute else { throw error }
         }
         generations.bump(state.id)
-        state.withFacts { $0.systemAttributes = nil }
+        state.withCommitted { $0.systemAttributes = nil }
     }
 }

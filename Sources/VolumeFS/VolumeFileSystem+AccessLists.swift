@@ -42,7 +42,7 @@ extension VolumeFileSystem {
         try flushStripes.withExclusive(state.id) { () throws(Errno) in
             _ = try store.setAttributes(of: state.id, change, list: lists)
             generations.bump(state.id)
-            state.withFacts { facts in
+            state.withCommitted { facts in
                 facts.apply(change)
                 if list != nil { facts.record.hasXattrs = true }
                 facts.systemAttributes = nil

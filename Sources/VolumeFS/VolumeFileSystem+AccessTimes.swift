@@ -36,7 +36,7 @@ extension VolumeFileSystem {
                 guard error == .stale else { throw error }
             }
             generations.bump(state.id)
-            state.withFacts { $0.settle(PendingAttributes(accessTime: time)) }
+            state.withCommitted { $0.settle(PendingAttributes(accessTime: time)) }
         }
         state.withFacts { facts in
             if facts.isRemoved { facts.pending = PendingAttributes() }

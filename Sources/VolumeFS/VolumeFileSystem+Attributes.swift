@@ -79,7 +79,7 @@ extension VolumeFileSystem {
                 }
             }
             generations.bump(state.id)
-            state.withFacts { $0.apply(change) }
+            state.withCommitted { $0.apply(change) }
         }
     }
 
@@ -103,7 +103,7 @@ extension VolumeFileSystem {
     func attributesAnswer(_ state: InodeState) -> AttributesAnswer {
         AttributesAnswer(
             attributes: attributes(of: state),
-            timeoutSeconds: attributeTimeoutSeconds(isKnown: true))
+            timeoutSeconds: attributeTimeoutSeconds(of: state, isKnown: true))
     }
 
     /// What stat(2) shows of an inode.

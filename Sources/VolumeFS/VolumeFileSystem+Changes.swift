@@ -90,7 +90,7 @@ extension VolumeFileSystem {
     func claim(_ state: InodeState) {
         do throws(Errno) {
             try store.claimOrphan(state.id)
-            state.withFacts { facts in
+            state.withCommitted { facts in
                 facts.isOrphan = true
                 facts.record.linkCount = 0
             }

@@ -13,7 +13,7 @@ extension VolumeFileSystem {
         let time = Timestamp.now
         try store.setCodec(state.id, codec, mode: mode, time: time)
         generations.bump(state.id)
-        state.withFacts { facts in
+        state.withCommitted { facts in
             facts.record.codec = codec
             facts.record.changeTime = max(facts.record.changeTime, time)
         }

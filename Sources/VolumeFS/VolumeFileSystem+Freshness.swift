@@ -30,45 +30,48 @@ extension VolumeFileSystem {
         claim(state)
     }
 
-    /// Own changes may come between each fetch and its answer; after this many what is known stands, and is
-    /// fetched anew when it is next asked for.
-    private static let proofRounds = 8
-
     /// Returns the link count; `nil`: the inode is gone.
     private func fetchProof(of state: InodeState) throws(Errno) -> UInt32? {
-        var linkCount: UInt32 = 0
-        for round in 1...Self.proofRounds {
-            let generation = generations.current(state.id)
-            let commits = state.withFacts { $0.commits }
-            let dated = try store.datedRecord(of: state.id)
-            let isProved = state.withFacts { $0.provedChange == dated.change }
-            if !isProved, !store.hasHeard(dated.change) { forgetContents(of: state) }
-            guard let record = dated.record else {
-                state.withFacts { facts in
-                    facts.isRemoved = true
-                    facts.record.linkCount = 0
-                }
-                return nil
-            }
-            linkCount = record.linkCount
-            let (isAbsorbed, isStale, cutEnd) = state.withFacts { facts in
-                let isAbsorbed = facts.absorb(record, askedAt: commits)
-                guard isAbsorbed || round == Self.proofRounds else {
-                    return (false, false, facts.cutEnd)
-                }
-                // What was heard meanwhile may be newer than the record.
-                facts.isFresh =
-                    isAbsorbed && generations.current(state.id) == generation
-                    && store.hearsChanges
-                facts.provedChange = dated.change
-                defer { facts.kernelAttributesAreStale = false }
-                return (isAbsorbed, facts.kernelAttributesAreStale, facts.cutEnd)
-            }
-            if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
-            if isStale { tellKernel { $0.expireAttributes(state.id) } }
-            if isAbsorbed { break }
+        // What this mount changes may come between a fetch and its answer.
+        for _ in 1...2 {
+            let (proof, isAbsorbed) = try fetchProofOnce(of: state)
+            if isAbsorbed { return proof }
         }
-        return linkCount
+        // What it stores and cuts waits meanwhile. Should a name or an attribute have changed again, then
+        // what is known stands, and is fetched when it is next asked for.
+        return try flushStripes.withExclusive(state.id) { () throws(Errno) in
+            try fetchProofOnce(of: state).linkCount
+        }
+    }
+
+    private func fetchProofOnce(
+        of state: InodeState
+    ) throws(Errno) -> (linkCount: UInt32?, isAbsorbed: Bool) {
+        let generation = generations.current(state.id)
+        let commits = state.withFacts { $0.commits }
+        let dated = try store.datedRecord(of: state.id)
+        let isProved = state.withFacts { $0.provedChange == dated.change }
+        if !isProved, !store.hasHeard(dated.change) { forgetContents(of: state) }
+        guard let record = dated.record else {
+            state.withFacts { facts in
+                facts.isRemoved = true
+                facts.record.linkCount = 0
+            }
+            return (nil, true)
+        }
+        let (isAbsorbed, isStale, cutEnd) = state.withFacts { facts in
+            guard facts.absorb(record, askedAt: commits) else {
+                return (false, facts.kernelAttributesAreStale, facts.cutEnd)
+            }
+            // What was heard meanwhile may be newer than the record.
+            facts.isFresh = generations.current(state.id) == generation && store.hearsChanges
+            facts.provedChange = dated.change
+            defer { facts.kernelAttributesAreStale = false }
+            return (true, facts.kernelAttributesAreStale, facts.cutEnd)
+        }
+        if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
+        if isStale { tellKernel { $0.expireAttributes(state.id) } }
+        return (record.linkCount, isAbsorbed)
     }
 
     /// A lock was taken; what was changed under it before is seen from now on, also by way of the kernel's

@@ -110,44 +110,48 @@ extension VolumeFileSystem {
     /// Fetches the record unless it is fresh. An inode that is gone from the store but still open here
     /// keeps what is known of it.
     func refresh(_ state: InodeState) throws(Errno) {
-        // Another thread's change may overtake each fetch; after this many the last fetch stands, unless it
-        // may be older than what this mount has stored.
-        let maximumRounds = 3
-        for round in 1...maximumRounds {
-            let (isKnown, cutEnd, commits) = state.withFacts {
-                ($0.isFresh || $0.isRemoved, $0.cutEnd, $0.commits)
-            }
-            if isKnown {
-                if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
-                return
-            }
-            let generation = generations.current(state.id)
-            let record: InodeRecord
-            do throws(Errno) {
-                record = try store.record(of: state.id)
-            } catch {
-                guard error == .stale else { throw error }
-                let isOpen = state.withFacts { facts in
-                    facts.isRemoved = true
-                    facts.record.linkCount = 0
-                    return facts.openCount > 0
-                }
-                if isOpen { return }
-                throw .stale
-            }
-            let (isDone, newCutEnd) = state.withFacts { facts in
-                // Under the lock: a change moves the generation first, and then what is known here.
-                let isCurrent = generations.current(state.id) == generation
-                guard isCurrent || round == maximumRounds else { return (false, facts.cutEnd) }
-                if facts.absorb(record, askedAt: commits) {
-                    facts.isFresh = isCurrent && store.hearsChanges
-                }
-                return (true, facts.cutEnd)
-            }
-            guard isDone else { continue }
-            if let newCutEnd { dropCutBlocks(of: state, from: newCutEnd) }
-            return
+        // Another thread's change may overtake each fetch; after these the next one stands.
+        for _ in 1...2 where try refreshOnce(state, isLast: false) { return }
+        // What this mount stores and cuts waits meanwhile: it does not come between again.
+        try flushStripes.withExclusive(state.id) { () throws(Errno) in
+            _ = try refreshOnce(state, isLast: true)
         }
+    }
+
+    /// False when another thread's change has come between, unless this is the `isLast`.
+    private func refreshOnce(_ state: InodeState, isLast: Bool) throws(Errno) -> Bool {
+        let (isKnown, cutEnd, commits) = state.withFacts {
+            ($0.isFresh || $0.isRemoved, $0.cutEnd, $0.commits)
+        }
+        if isKnown {
+            if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
+            return true
+        }
+        let generation = generations.current(state.id)
+        let record: InodeRecord
+        do throws(Errno) {
+            record = try store.record(of: state.id)
+        } catch {
+            guard error == .stale else { throw error }
+            let isOpen = state.withFacts { facts in
+                facts.isRemoved = true
+                facts.record.linkCount = 0
+                return facts.openCount > 0
+            }
+            if isOpen { return true }
+            throw .stale
+        }
+        let (isDone, newCutEnd) = state.withFacts { facts in
+            // Under the lock: a change moves the generation first, and then what is known here.
+            let isCurrent = generations.current(state.id) == generation
+            guard isCurrent || isLast else { return (false, facts.cutEnd) }
+            if facts.absorb(record, askedAt: commits) {
+                facts.isFresh = isCurrent && store.hearsChanges
+            }
+            return (true, facts.cutEnd)
+        }
+        if isDone, let newCutEnd { dropCutBlocks(of: state, from: newCutEnd) }
+        return isDone
     }
 
     /// `isKnown`: the kernel knew the inode before.
@@ -155,6 +159,6 @@ extension VolumeFileSystem {
         EntryAnswer(
             attributes: attributes(of: state), generation: generation(of: state.id),
             entryTimeoutSeconds: entryTimeoutSeconds,
-            attributesTimeoutSeconds: attributeTimeoutSeconds(isKnown: isKnown))
+            attributesTimeoutSeconds: attributeTimeoutSeconds(of: state, isKnown: isKnown))
     }
 }

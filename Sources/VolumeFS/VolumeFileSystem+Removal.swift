@@ -81,7 +81,7 @@ extension VolumeFileSystem {
 
     private func noteMove(_ record: InodeRecord, to parent: InodeID, at time: Timestamp) {
         guard let state = inodes.state(of: record.id) else { return }
-        state.withFacts { facts in
+        state.withCommitted { facts in
             facts.isBeingCopied = false
             if record.kind == .directory { facts.record.parent = parent }
             facts.record.changeTime = max(facts.record.changeTime, time)

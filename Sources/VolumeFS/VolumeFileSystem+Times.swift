@@ -17,8 +17,9 @@ extension VolumeFileSystem {
 
     /// A message that drops attributes finds an inode that the kernel knows, and overtakes answers that are
     /// on their way (the kernel counts versions). An inode that it does not know yet is not found.
-    func attributeTimeoutSeconds(isKnown: Bool) -> Double {
-        guard store.hearsChanges else { return 0 }
+    /// What may be older than a message that came before is not to be kept.
+    func attributeTimeoutSeconds(of state: InodeState, isKnown: Bool) -> Double {
+        guard store.hearsChanges, state.withFacts({ $0.isFresh || $0.isRemoved }) else { return 0 }
         if let chosen = options.attributeTimeoutSeconds { return chosen }
         return isKnown || store.isAlone ? Self.longSeconds : Self.shortSeconds
     }

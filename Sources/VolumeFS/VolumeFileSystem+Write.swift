@@ -95,7 +95,7 @@ extension VolumeFileSystem {
             let cleared = before.hasStaleTail ? try store.clearStaleTail(of: before) : before
             generations.bump(state.id)
             forgetCutBlocks(of: state, from: before)
-            state.withFacts { facts in
+            state.withCommitted { facts in
                 facts.record.tail = cleared.tail
                 facts.record.extenderCrashed = cleared.extenderCrashed
             }

@@ -59,7 +59,7 @@ extension VolumeFileSystem {
         let time = Timestamp.now
         try store.setXattr(inode, name: key, value: [UInt8](value), mode: mode, time: time)
         generations.bump(inode)
-        state.withFacts { facts in
+        state.withCommitted { facts in
             facts.record.hasXattrs = true
             if SystemAttributes.contains(key) { facts.systemAttributes = nil }
             facts.record.changeTime = max(facts.record.changeTime, time)
@@ -82,7 +82,7 @@ extension VolumeFileSystem {
         let time = Timestamp.now
         try store.removeXattr(inode, name: key, time: time)
         generations.bump(inode)
-        state.withFacts { facts in
+        state.withCommitted { facts in
             facts.record.changeTime = max(facts.record.changeTime, time)
             if SystemAttributes.contains(key) { facts.systemAttributes = nil }
         }

@@ -27,6 +27,19 @@ import VolumeStore
         }
     }
 
+    @Test func `what is known of the root stays, and of what the kernel forgot it goes`() throws {
+        let harness = try VolumeHarness()
+        defer { harness.unmount() }
+        let volume = harness.volume
+        _ = try volume.list()
+        #expect(volume.inodes.state(of: .root) != nil)
+        let (inode, handle) = try volume.create("file")
+        volume.forget(inode, count: 1)
+        #expect(volume.inodes.state(of: inode) != nil, "it is open")
+        try volume.close(inode, handle)
+        #expect(volume.inodes.state(of: inode) == nil)
+    }
+
     @Test func `undisturbed it is believed without asking the store`() throws {
         let harness = try VolumeHarness()
         defer { harness.unmount() }
