@@ -180,6 +180,8 @@ public protocol KernelNotifier: AnyObject, Sendable {
     /// Drops the attributes of an inode at once, in the calling thread. The one call that may be made
     /// inside a request: it takes no lock that a request holds.
     func expireAttributes(_ inode: InodeID)
+    /// Whether something that was said of the inode, or of others beside it, may not have been heard yet.
+    func waits(for inode: InodeID) -> Bool
     /// Calls `body` once the kernel has heard everything that was said of the inode so far, in this or in
     /// another thread. Not called any more when the mount ends before.
     func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void)
@@ -193,6 +195,7 @@ extension KernelNotifier {
     public func invalidateAllEntries() -> Bool { false }
     public var canInvalidateAllEntries: Bool { false }
     public func expireAttributes(_ inode: InodeID) { invalidateInode(inode, range: nil) }
+    public func waits(for inode: InodeID) -> Bool { false }
     public func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void) {
         body()
     }

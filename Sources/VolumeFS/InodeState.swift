@@ -49,12 +49,16 @@ final class InodeState: Sendable {
         var isRemoved = false
         /// The pages that the kernel caches are still right.
         var kernelPagesAreValid = false
+        /// What the kernel dropped of its pages and read again; `nil` unless other mounts change the file.
+        var pageDoubt: PageDoubt?
         /// The attributes that the kernel caches may be older than what is known here.
         var kernelAttributesAreStale = false
         /// The change of the volume of which what is cached of the inode was known to be true.
         var provedChange: UInt64?
         /// The store named it in a lookup since its last open: who opens it now found it in time.
         var wasJustFound = false
+        /// Until when an open is let through although there is no name: one was refused a moment ago.
+        var reopensUntil: Deadline?
         /// How often data that was written here, or locks, were lost: the session was gone.
         var losses: UInt64 = 0
         /// Moves when an entry of this directory changes.

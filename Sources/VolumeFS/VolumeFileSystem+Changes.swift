@@ -66,7 +66,41 @@ extension VolumeFileSystem {
         let end = blocks.upperBound.multipliedReportingOverflow(by: size)
         let range =
             (start.overflow ? .max : start.partialValue)..<(end.overflow ? .max : end.partialValue)
+        noteDrop(of: inode, range)
         tellKernel { $0.invalidateInode(inode, range: range) }
+    }
+
+    /// Said before the kernel is told to drop pages of a file.
+    func noteDrop(of inode: InodeID, _ range: Range<UInt64>) {
+        inodes.state(of: inode)?.withFacts { facts in
+            guard facts.openCount > 0 else { return }
+            var doubt = facts.pageDoubt ?? PageDoubt()
+            doubt.noteDrop(range)
+            facts.pageDoubt = doubt
+        }
+    }
+
+    /// How long the answer to a write waits for the kernel to drop older pages. It may have to drop one that
+    /// this write holds, which it can do when the write is answered.
+    private static let dropMilliseconds = 20
+
+    /// Behind a write: has the kernel drop what it has read meanwhile of the same pages (`PageDoubt`).
+    func dropOlderPages(of state: InodeState, behind written: Range<UInt64>) {
+        guard state.withFacts({ $0.pageDoubt != nil }),
+            let notifier = notifier.withLock({ $0 })
+        else { return }
+        let isOver = !notifier.waits(for: state.id)
+        let older = state.withFacts { facts in
+            defer { if isOver { facts.pageDoubt = nil } }
+            return facts.pageDoubt?.take(written)
+        }
+        guard let older else { return }
+        let isDropped = Monitor(false)
+        notifier.invalidateInode(state.id, range: older)
+        notifier.afterInvalidations(of: state.id) { isDropped.change { $0 = true } }
+        let _: Void? = isDropped.wait(until: .after(milliseconds: Self.dropMilliseconds)) {
+            $0 ? () : nil
+        }
     }
 
     /// This mount has cut the file to `size`, and another one has made it longer since, so the store
@@ -130,6 +164,7 @@ extension VolumeFileSystem {
         tellKernel { notifier in
             _ = notifier.invalidateAllEntries()
             for inode in inodes.referencedInodes() {
+                noteDrop(of: inode, 0..<UInt64(Int64.max))
                 notifier.invalidateInode(inode, range: 0..<UInt64(Int64.max))
             }
         }

@@ -17,17 +17,29 @@ extension VolumeFileSystem {
             defer { if foundByName { facts.wasJustFound = false } }
             return (facts.isRemoved, facts.openCount > 0, facts.wasJustFound)
         }
-        if isRemoved {
-            guard isOpen else { throw .stale }
-            return
+        let linkCount = isRemoved ? nil : try fetchProof(of: state)
+        if let linkCount, linkCount > 0 || !foundByName { return }
+        if linkCount == nil || !wasJustFound {
+            guard isOpen, !foundByName || mayReopen(state) else { throw .stale }
         }
-        guard let linkCount = try fetchProof(of: state) else {
-            if isOpen { return }
-            throw .stale
+        if linkCount == nil { return }
+        if !isOpen || !state.withFacts({ $0.isOrphan }) { claim(state) }
+    }
+
+    private static let reopenMilliseconds = 1_000
+
+    /// An inode without a name that is open here is opened by a name that the kernel has not dropped yet, or
+    /// by /proc/self/fd. The first time it is refused: ESTALE has the kernel look up the name, if it is one,
+    /// and open again what is found, if it is none.
+    private func mayReopen(_ state: InodeState) -> Bool {
+        state.withFacts { facts in
+            if let until = facts.reopensUntil, !until.hasPassed {
+                facts.reopensUntil = nil
+                return true
+            }
+            facts.reopensUntil = .after(milliseconds: Self.reopenMilliseconds)
+            return false
         }
-        guard foundByName, linkCount == 0, !isOpen else { return }
-        guard wasJustFound else { throw .stale }
-        claim(state)
     }
 
     /// Returns the link count; `nil`: the inode is gone.
@@ -82,6 +94,7 @@ extension VolumeFileSystem {
     ) {
         if let change, state.withFacts({ $0.provedChange != change }), !store.hasHeard(change) {
             forgetContents(of: state)
+            noteDrop(of: state.id, 0..<UInt64(Int64.max))
             tellKernel { $0.invalidateInode(state.id, range: 0..<UInt64(Int64.max)) }
         }
         let isStale = state.withFacts { facts in

@@ -45,7 +45,10 @@ extension VolumeFileSystem {
         pins: UnsafeMutableBufferPointer<PinnedBlock>,
         parts: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     ) throws(Errno) -> Int {
-        let (data, size) = file.state.withFacts { ($0.record.data, $0.record.size) }
+        let (data, size) = file.state.withFacts { facts in
+            facts.pageDoubt?.noteRead(offset.bytes..<offset.bytes + UInt64(count))
+            return (facts.record.data, facts.record.size)
+        }
         guard offset.bytes < size else { return 0 }
         let readable = Int(min(UInt64(count), size - offset.bytes))
         metrics.add(.readBytes, UInt64(readable))

@@ -23,9 +23,12 @@ extension VolumeFileSystem {
             if options.contains(.append) {
                 return try append(payload, to: file.state, believedEnd: offset, clearing: clearing)
             }
-            return try stripes.withExclusive(inode) { () throws(Errno) -> Int in
+            let written = try stripes.withExclusive(inode) { () throws(Errno) -> Int in
                 try write(payload, to: file.state, at: offset, clearing: clearing)
             }
+            dropOlderPages(
+                of: file.state, behind: offset.bytes..<offset.bytes + UInt64(written))
+            return written
         }
         metrics.add(.writtenBytes, UInt64(written))
         if file.options.contains(.synchronous) { try flush(file.state) }

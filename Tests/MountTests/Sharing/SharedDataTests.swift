@@ -89,6 +89,36 @@ extension MountTests {
             }
         }
 
+        /// A reader at the start of the file has the kernel read ahead over the other writer's part, whose
+        /// pages other mounts' changes have dropped (`PageDoubt`).
+        @Test func `a program reads what it has just written while others write beside it`() throws
+        {
+            let part = 7_001
+            try withMounts(3) { volume in
+                let paths = volume.paths("file")
+                try SystemCall.writeFile(paths[0], "")
+                try inParallel(2 * paths.count) { number in
+                    var random = SeededRandom(seed: Scale.seed &+ UInt64(number))
+                    let file = try Descriptor(paths[number % paths.count], O_RDWR)
+                    var own = [UInt8](repeating: 0, count: part)
+                    for round in 0..<Scale.sharingRounds {
+                        let start = Int.random(in: 0..<part, using: &random)
+                        let end = Int.random(in: start + 1...part, using: &random)
+                        let byte = UInt8.random(in: 1...255, using: &random)
+                        own.replaceSubrange(
+                            start..<end, with: [UInt8](repeating: byte, count: end - start))
+                        try file.write(Array(own[start..<end]), at: number * part + start)
+                        if round % 2 == 0 { try file.sync() }
+                        let found = try file.read(part, at: number * part)
+                        let rest = [UInt8](repeating: 0, count: part - found.count)
+                        let isOwn = found + rest == own
+                        #expect(isOwn, "writer \(number) in round \(round): \(start)..<\(end)")
+                        if !isOwn { return }
+                    }
+                }
+            }
+        }
+
         @Test func `a truncation and a write at once end in a state of some order`() throws {
             try withMounts(2) { volume in
                 let paths = volume.paths("file")
