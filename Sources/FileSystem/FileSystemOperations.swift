@@ -165,8 +165,9 @@ public protocol FileSystemOperations: AnyObject, Sendable {
     func unmounted()
 }
 
-/// Tells the kernel to drop what it caches. Never called from inside a request, nor with a lock held
-/// that a request may wait for (the kernel takes locks that a pending request holds).
+/// Tells the kernel to drop what it caches. Never called from inside a request without looking whether there
+/// is room, nor with a lock held that a request may wait for (the kernel takes locks that a pending request
+/// holds).
 public protocol KernelNotifier: AnyObject, Sendable {
     /// Drops the attributes of an inode and, unless `range` is `nil`, cached pages in it.
     func invalidateInode(_ inode: InodeID, range: Range<UInt64>?)
@@ -177,11 +178,14 @@ public protocol KernelNotifier: AnyObject, Sendable {
     func invalidateAllEntries() -> Bool
     /// Whether `invalidateAllEntries` works.
     var canInvalidateAllEntries: Bool { get }
-    /// Drops the attributes of an inode at once, in the calling thread. The one call that may be made
-    /// inside a request: it takes no lock that a request holds.
+    /// Drops the attributes of an inode at once, in the calling thread. May be made inside
+    /// a request: it takes no lock that a request holds.
     func expireAttributes(_ inode: InodeID)
     /// Whether something that was said of the inode, or of others beside it, may not have been heard yet.
     func waits(for inode: InodeID) -> Bool
+    /// Whether something can be said of the inode without waiting until other things have been heard. What is
+    /// said inside a request, and waited for with a time limit, is said only then.
+    func hasRoom(for inode: InodeID) -> Bool
     /// Calls `body` once the kernel has heard everything that was said of the inode so far, in this or in
     /// another thread. Not called any more when the mount ends before.
     func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void)
@@ -196,6 +200,7 @@ extension KernelNotifier {
     public var canInvalidateAllEntries: Bool { false }
     public func expireAttributes(_ inode: InodeID) { invalidateInode(inode, range: nil) }
     public func waits(for inode: InodeID) -> Bool { false }
+    public func hasRoom(for inode: InodeID) -> Bool { true }
     public func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void) {
         body()
     }

@@ -76,6 +76,9 @@ final class NotificationLane: @unchecked Sendable {
         state.withLock { $0.isRunning && ($0.isSending || $0.queue.count > 0) }
     }
 
+    /// Far from full: no thread that adds one now has to wait.
+    var hasRoom: Bool { state.withLock { $0.queue.count < Self.capacity / 2 } }
+
     /// Sends one at once, in the calling thread.
     func expireAttributes(_ inode: InodeID) {
         // SAFETY: called from within a request, so the session lives.

@@ -46,6 +46,8 @@ final class QueuedNotifier: KernelNotifier {
     /// Whether `afterInvalidations` would have to wait.
     func waits(for inode: InodeID) -> Bool { lane(of: inode).isBusy }
 
+    func hasRoom(for inode: InodeID) -> Bool { lane(of: inode).hasRoom }
+
     func afterInvalidations(of inode: InodeID, _ body: @escaping @Sendable () -> Void) {
         lane(of: inode).afterAll(body)
     }

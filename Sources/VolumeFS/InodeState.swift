@@ -57,8 +57,6 @@ final class InodeState: Sendable {
         var provedChange: UInt64?
         /// The store named it in a lookup since its last open: who opens it now found it in time.
         var wasJustFound = false
-        /// Until when an open is let through although there is no name: one was refused a moment ago.
-        var reopensUntil: Deadline?
         /// How often data that was written here, or locks, were lost: the session was gone.
         var losses: UInt64 = 0
         /// Moves when an entry of this directory changes.
@@ -152,6 +150,16 @@ extension InodeState.Facts {
         isFresh = true
         isRemoved = false
     }
+
+    /// The kernel is about to drop pages; `noteDropTold` follows when it has been told, or that is queued.
+    mutating func noteDrop(_ range: Range<UInt64>) {
+        guard openCount > 0 else { return }
+        var doubt = pageDoubt ?? PageDoubt()
+        doubt.noteDrop(range)
+        pageDoubt = doubt
+    }
+
+    mutating func noteDropTold() { pageDoubt?.noteTold() }
 
     /// Nothing would be lost if the state were forgotten.
     var isIdle: Bool { openCount == 0 && !isDirty && !isOrphan && pending.isEmpty }

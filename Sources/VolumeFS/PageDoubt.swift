@@ -10,14 +10,21 @@ struct PageDoubt: Equatable {
     private static let maximumRanges = 16
     private static let pageBytes: UInt64 = 4_096
 
+    /// How often the kernel was to be told, and how often that is queued.
+    private(set) var announced: UInt64 = 0
+    private(set) var told: UInt64 = 0
+
     private var dropped: [Range<UInt64>] = []
     private var read: [Range<UInt64>] = []
 
     /// The kernel is about to be told to drop pages.
     mutating func noteDrop(_ range: Range<UInt64>) {
+        announced &+= 1
         read = read.flatMap { Self.subtract(range, from: $0) }
         Self.add(range, to: &dropped)
     }
+
+    mutating func noteTold() { told = min(told &+ 1, announced) }
 
     /// A read that is about to be answered; the kernel keeps whole pages of it.
     mutating func noteRead(_ range: Range<UInt64>) {

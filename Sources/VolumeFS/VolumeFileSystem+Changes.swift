@@ -66,18 +66,15 @@ extension VolumeFileSystem {
         let end = blocks.upperBound.multipliedReportingOverflow(by: size)
         let range =
             (start.overflow ? .max : start.partialValue)..<(end.overflow ? .max : end.partialValue)
-        noteDrop(of: inode, range)
-        tellKernel { $0.invalidateInode(inode, range: range) }
+        dropPages(of: inode, range)
     }
 
-    /// Said before the kernel is told to drop pages of a file.
-    func noteDrop(of inode: InodeID, _ range: Range<UInt64>) {
-        inodes.state(of: inode)?.withFacts { facts in
-            guard facts.openCount > 0 else { return }
-            var doubt = facts.pageDoubt ?? PageDoubt()
-            doubt.noteDrop(range)
-            facts.pageDoubt = doubt
-        }
+    /// Has the kernel drop pages of a file.
+    func dropPages(of inode: InodeID, _ range: Range<UInt64>) {
+        let state = inodes.state(of: inode)
+        state?.withFacts { $0.noteDrop(range) }
+        tellKernel { $0.invalidateInode(inode, range: range) }
+        state?.withFacts { $0.noteDropTold() }
     }
 
     /// How long the answer to a write waits for the kernel to drop older pages. It may have to drop one that
@@ -86,15 +83,17 @@ extension VolumeFileSystem {
 
     /// Behind a write: has the kernel drop what it has read meanwhile of the same pages (`PageDoubt`).
     func dropOlderPages(of state: InodeState, behind written: Range<UInt64>) {
-        guard state.withFacts({ $0.pageDoubt != nil }),
+        guard let doubt = state.withFacts({ $0.pageDoubt }),
             let notifier = notifier.withLock({ $0 })
         else { return }
-        let isOver = !notifier.waits(for: state.id)
+        // Nothing is on its way to the kernel, and nothing was announced since.
+        let isIdle = doubt.announced == doubt.told && !notifier.waits(for: state.id)
         let older = state.withFacts { facts in
-            defer { if isOver { facts.pageDoubt = nil } }
-            return facts.pageDoubt?.take(written)
+            let older = facts.pageDoubt?.take(written)
+            if isIdle, facts.pageDoubt?.announced == doubt.announced { facts.pageDoubt = nil }
+            return older
         }
-        guard let older else { return }
+        guard let older, notifier.hasRoom(for: state.id) else { return }
         let isDropped = Monitor(false)
         notifier.invalidateInode(state.id, range: older)
         notifier.afterInvalidations(of: state.id) { isDropped.change { $0 = true } }
@@ -164,8 +163,7 @@ extension VolumeFileSystem {
         tellKernel { notifier in
             _ = notifier.invalidateAllEntries()
             for inode in inodes.referencedInodes() {
-                noteDrop(of: inode, 0..<UInt64(Int64.max))
-                notifier.invalidateInode(inode, range: 0..<UInt64(Int64.max))
+                dropPages(of: inode, 0..<UInt64(Int64.max))
             }
         }
     }

@@ -9,37 +9,26 @@ extension VolumeFileSystem {
     /// every change before it has been acted upon; where that cannot be known, what is cached of the inode
     /// goes. One trip. The kernel's attributes go as well when they may be older.
     ///
-    /// `foundByName`: for an open, whose name the kernel may have found in its cache. When another mount
-    /// has taken the last name away, ESTALE makes the kernel look again; an inode that the store has just
-    /// named is opened all the same, as if the open had been first.
-    func prove(_ state: InodeState, foundByName: Bool) throws(Errno) {
+    /// `thread`: of a program that opens it, by a name which the kernel may have found in its cache. When
+    /// another mount has taken the last name away, ESTALE makes the kernel look again; at its second try
+    /// (`RefusedOpens`) an inode that is open here, or that the store has just named, is opened all the same.
+    func prove(_ state: InodeState, openedBy thread: Int32?) throws(Errno) {
         let (isRemoved, isOpen, wasJustFound) = state.withFacts { facts in
-            defer { if foundByName { facts.wasJustFound = false } }
+            defer { if thread != nil { facts.wasJustFound = false } }
             return (facts.isRemoved, facts.openCount > 0, facts.wasJustFound)
         }
         let linkCount = isRemoved ? nil : try fetchProof(of: state)
-        if let linkCount, linkCount > 0 || !foundByName { return }
-        if linkCount == nil || !wasJustFound {
-            guard isOpen, !foundByName || mayReopen(state) else { throw .stale }
+        guard let thread else {
+            if linkCount == nil, !isOpen { throw .stale }
+            return
         }
-        if linkCount == nil { return }
-        if !isOpen || !state.withFacts({ $0.isOrphan }) { claim(state) }
-    }
-
-    private static let reopenMilliseconds = 1_000
-
-    /// An inode without a name that is open here is opened by a name that the kernel has not dropped yet, or
-    /// by /proc/self/fd. The first time it is refused: ESTALE has the kernel look up the name, if it is one,
-    /// and open again what is found, if it is none.
-    private func mayReopen(_ state: InodeState) -> Bool {
-        state.withFacts { facts in
-            if let until = facts.reopensUntil, !until.hasPassed {
-                facts.reopensUntil = nil
-                return true
-            }
-            facts.reopensUntil = .after(milliseconds: Self.reopenMilliseconds)
-            return false
+        if let linkCount, linkCount > 0 { return refusedOpens.forget(thread) }
+        guard refusedOpens.take(thread) else {
+            refusedOpens.add(thread)
+            throw .stale
         }
+        guard isOpen || linkCount != nil && wasJustFound else { throw .stale }
+        if linkCount != nil, !isOpen || !state.withFacts({ $0.isOrphan }) { claim(state) }
     }
 
     /// Returns the link count; `nil`: the inode is gone.
@@ -94,8 +83,7 @@ extension VolumeFileSystem {
     ) {
         if let change, state.withFacts({ $0.provedChange != change }), !store.hasHeard(change) {
             forgetContents(of: state)
-            noteDrop(of: state.id, 0..<UInt64(Int64.max))
-            tellKernel { $0.invalidateInode(state.id, range: 0..<UInt64(Int64.max)) }
+            dropPages(of: state.id, 0..<UInt64(Int64.max))
         }
         let isStale = state.withFacts { facts in
             defer { facts.kernelAttributesAreStale = false }

@@ -8,7 +8,7 @@ extension VolumeFileSystem {
         _ caller: Caller, inode: InodeID, options: OpenOptions
     ) throws(Errno) -> OpenAnswer {
         if options.contains(.write) || options.contains(.truncate) { try requireWritable() }
-        let state = try stateForOpening(inode)
+        let state = try stateForOpening(inode, by: caller)
         switch state.record.kind {
         case .regular: break
         case .directory: throw .isDirectory
@@ -31,18 +31,30 @@ extension VolumeFileSystem {
 
     /// Close-to-open: what another mount's close has stored is seen by an open that follows. Alone, what
     /// is known here is the truth; otherwise the store is asked.
-    private func stateForOpening(_ inode: InodeID) throws(Errno) -> InodeState {
+    private func stateForOpening(
+        _ inode: InodeID, by caller: Caller
+    ) throws(Errno) -> InodeState {
         let state = try state(of: inode)
-        if store.isAlone { try refresh(state) } else { try prove(state, foundByName: true) }
+        if store.isAlone {
+            try refresh(state)
+        } else {
+            try prove(state, openedBy: caller.processID)
+        }
         return state
     }
 
     /// Counts one open and makes its handle.
     func opened(_ state: InodeState, options: OpenOptions) -> OpenAnswer {
+        let isAlone = store.isAlone
         let (pagesAreValid, record) = state.withFacts { facts in
             facts.openCount += 1
             // From now on the kernel caches pages; whatever makes them wrong clears this.
             defer { facts.kernelPagesAreValid = true }
+            if !facts.kernelPagesAreValid, !isAlone, facts.openCount > 1 {
+                // The kernel drops all pages when it has the answer, and other programs may be writing.
+                facts.noteDrop(0..<UInt64(Int64.max))
+                facts.noteDropTold()
+            }
             return (facts.kernelPagesAreValid, facts.record)
         }
         let handle = files.insert(OpenFile(state: state, options: options), hint: state.id)
@@ -94,6 +106,7 @@ extension VolumeFileSystem {
         let state = file.state
         let orphan: InodeRecord? = state.withFacts { facts in
             facts.openCount -= 1
+            if facts.openCount == 0 { facts.pageDoubt = nil }
             guard facts.openCount == 0, facts.isOrphan || facts.isRemoved else { return nil }
             defer {
                 facts.isOrphan = false

@@ -12,7 +12,7 @@ extension VolumeFileSystem {
         let file = try files.item(handle)
         let state = file.state
         if file.options.contains(.direct), !store.isAlone {
-            try prove(state, foundByName: false)
+            try prove(state, openedBy: nil)
         } else {
             try refresh(state)
         }
@@ -46,7 +46,9 @@ extension VolumeFileSystem {
         parts: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     ) throws(Errno) -> Int {
         let (data, size) = file.state.withFacts { facts in
-            facts.pageDoubt?.noteRead(offset.bytes..<offset.bytes + UInt64(count))
+            if !file.options.contains(.direct) {
+                facts.pageDoubt?.noteRead(offset.bytes..<offset.bytes + UInt64(count))
+            }
             return (facts.record.data, facts.record.size)
         }
         guard offset.bytes < size else { return 0 }

@@ -26,8 +26,11 @@ extension VolumeFileSystem {
             let written = try stripes.withExclusive(inode) { () throws(Errno) -> Int in
                 try write(payload, to: file.state, at: offset, clearing: clearing)
             }
-            dropOlderPages(
-                of: file.state, behind: offset.bytes..<offset.bytes + UInt64(written))
+            // What comes out of the kernel's own pages is what they hold.
+            if !options.contains(.fromPageCache) {
+                dropOlderPages(
+                    of: file.state, behind: offset.bytes..<offset.bytes + UInt64(written))
+            }
             return written
         }
         metrics.add(.writtenBytes, UInt64(written))

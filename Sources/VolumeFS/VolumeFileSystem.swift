@@ -46,6 +46,7 @@ public final class VolumeFileSystem: FileSystemOperations {
     let directories = HandleTable<OpenDirectory>()
     let lazyTimes = LazyTimes()
     let recentFlushes = RecentFlushes()
+    let refusedOpens = RefusedOpens()
     let nameBudget = DirectoryNames.Budget()
     let listingBudget = KeptListing.Budget()
     /// Fetches parts of large directories while others are delivered.
