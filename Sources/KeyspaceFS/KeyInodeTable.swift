@@ -182,12 +182,19 @@ final class KeyInodeTable: Sendable {
         guard inode.id != .root else { return }
         contents.withLock { contents in
             Self.remove(inode, &contents)
+            let left = inode.place
             inode.withState { $0.place = place }
             if let other = contents.places[place], other !== inode {
                 Self.remove(other, &contents)
                 other.withState { $0.isGone = true }
             }
-            Self.add(inode, at: place, &contents)
+            // The kernel may have forgotten it while the store was asked: then only its number moves.
+            if contents.entries[inode.id]?.inode === inode {
+                Self.add(inode, at: place, &contents)
+            } else if contents.entries[inode.id] == nil {
+                contents.unusual.forget(left)
+                contents.unusual.keep(inode.id, for: place)
+            }
         }
     }
 

@@ -37,6 +37,23 @@ import Testing
         #expect(table.refer(to: place("a")).id == new.id)
     }
 
+    @Test func `what the kernel forgets while it is renamed does not come back as nothing`() throws
+    {
+        let table = KeyInodeTable(root: root)
+        let file = table.refer(to: place("a"))
+        table.forget(file.id, count: 1)
+        table.move(file, to: place("b"))
+        #expect(table.known(place("b")) == nil)
+        // By the number that it had, and answered from now on.
+        let again = table.refer(to: place("b"))
+        #expect(again.id == file.id)
+        #expect(try table.inode(again.id) === again)
+        #expect(table.number(of: place("a")) != again.id)
+        table.forget(again.id, count: 1)
+        #expect(throws: Errno.stale) { try table.inode(again.id) }
+        #expect(table.count == 0)
+    }
+
     @Test func `numbers are remembered for so many places and no more`() {
         let table = KeyInodeTable(root: root)
         for number in 0..<40_000 {
