@@ -38,9 +38,8 @@ extension VolumeStore {
             let needsExtender = extends && !indexes.isEmpty && entry.extender != session
             let near = indexes.filter { $0 >= dense && $0 - dense < Allocation.farBlocks }.max()
             let newDense = near.map { Allocation.grown(from: dense, toHold: $0 + 1) } ?? dense
-            let far = Set(
-                indexes.filter { $0 >= newDense }.map { $0 / Reaping.chunkBlocks }
-            ).subtracting(entry.chunks)
+            let far = Set(indexes.filter { $0 >= newDense }.map(Chunk.init(of:)))
+                .subtracting(entry.chunks)
             guard newDense > dense || !far.isEmpty || needsExtender else { return }
             guard let last = indexes.max(), last < RecordLimits.blocks - 1 else {
                 throw .fileTooLarge
@@ -62,9 +61,7 @@ extension VolumeStore {
             }
             if !far.isEmpty {
                 mutations.append(
-                    .setFields(
-                        key: schema.chunks(entry.data),
-                        far.map { Pair(Bytes(decimal: $0), Field.one) }))
+                    .setFields(key: schema.chunks(entry.data), far.map(\.pair)))
             }
             let outcome = try commit(
                 [

@@ -22,7 +22,7 @@ final class KnownInodes: Sendable {
         /// Of what this mount stored.
         var compression = CompressionHistory()
         /// Some of the chunks that are registered.
-        var chunks: Set<UInt64> = []
+        var chunks: Set<Chunk> = []
         private static let notedChunks = 64
 
         init(_ record: InodeRecord) {
@@ -39,7 +39,7 @@ final class KnownInodes: Sendable {
             codec = record.codec
         }
 
-        mutating func note(chunks: Set<UInt64>) {
+        mutating func note(chunks: Set<Chunk>) {
             guard !chunks.isEmpty else { return }
             if self.chunks.count + chunks.count > Self.notedChunks { self.chunks = [] }
             self.chunks.formUnion(chunks.prefix(Self.notedChunks))

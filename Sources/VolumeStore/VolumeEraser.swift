@@ -143,11 +143,8 @@ struct VolumeEraser {
             throw .protocolViolation("unexpected answer about chunks")
         }
         for pair in pairs {
-            guard let chunk = UInt64(decimal: pair.field),
-                chunk <= RecordLimits.blocks / Reaping.chunkBlocks
-            else { continue }
-            let start = chunk * Reaping.chunkBlocks
-            try eraseBlocks(data, start..<start + Reaping.chunkBlocks)
+            guard let chunk = Chunk(field: pair.field) else { continue }
+            try eraseBlocks(data, chunk.blocks)
         }
         try store.drop([schema.chunks(data)])
     }

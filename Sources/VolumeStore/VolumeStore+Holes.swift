@@ -115,28 +115,23 @@ extension VolumeStore {
         add(range.clamped(to: 0..<dense))
         guard record.denseBlocks != nil, range.upperBound > dense else { return parts }
         for chunk in try chunks(of: record.data) {
-            let start = chunk * Reaping.chunkBlocks
             add(
-                (start..<start + Reaping.chunkBlocks).clamped(to: range).clamped(
-                    to: dense..<record.allocatedBlocks))
+                chunk.blocks.clamped(to: range).clamped(to: dense..<record.allocatedBlocks))
         }
         return parts
     }
 
     /// The chunks of a sparse file that may hold blocks, ascending; empty for other files.
-    public func chunks(of data: DataID) throws(Errno) -> [UInt64] {
+    func chunks(of data: DataID) throws(Errno) -> [Chunk] {
         let answers = try read([.allFields(key: schema.chunks(data))])
         guard case .pairs(let pairs) = answers[0] else { throw answerMismatch() }
-        var chunks: [UInt64] = []
+        var chunks: [Chunk] = []
         for pair in pairs {
-            guard let chunk = UInt64(decimal: pair.field),
-                chunk <= RecordLimits.blocks / Reaping.chunkBlocks
-            else { throw malformed(schema.chunks(data), "a chunk that is no number") }
+            guard let chunk = Chunk(field: pair.field) else {
+                throw malformed(schema.chunks(data), "a chunk that is no number")
+            }
             chunks.append(chunk)
         }
         return chunks.sorted()
     }
-
-    /// Blocks in one chunk.
-    public static var blocksPerChunk: UInt64 { Reaping.chunkBlocks }
 }

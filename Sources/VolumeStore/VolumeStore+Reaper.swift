@@ -16,8 +16,6 @@ enum Reaping {
     static let damagedMilliseconds: Int64 = 24 * 3_600_000
     /// How long others leave the tail of a file that was cut to the mount that cut it.
     static let tailMilliseconds: Int64 = 10_000
-    /// Blocks of one entry of a chunk hash.
-    static let chunkBlocks: UInt64 = 4_096
 }
 
 extension VolumeStore {
@@ -135,14 +133,12 @@ extension VolumeStore {
                 throw .protocolViolation("unexpected answer about chunks")
             }
             for pair in pairs {
-                guard let chunk = UInt64(decimal: pair.field),
-                    chunk <= RecordLimits.blocks / Reaping.chunkBlocks
-                else {
+                guard let chunk = Chunk(field: pair.field) else {
                     _ = malformed(key, "a chunk that is no number")
                     continue
                 }
-                var next = max(from, chunk * Reaping.chunkBlocks)
-                let end = (chunk + 1) * Reaping.chunkBlocks
+                var next = max(from, chunk.blocks.lowerBound)
+                let end = chunk.blocks.upperBound
                 while next < end {
                     let stop = min(end, next + UInt64(Reaping.keysPerTrip))
                     var keys = schema.blocks(of: data, next..<stop)

@@ -13,7 +13,7 @@ extension VolumeCheck {
         for key in keys {
             var strange: [Bytes] = []
             let isHash = try reader.walk(key) { pairs throws(StoreError) in
-                for pair in pairs where Self.chunk(pair.field) == nil {
+                for pair in pairs where Chunk(field: pair.field) == nil {
                     strange.append(pair.field)
                 }
             }
@@ -45,13 +45,13 @@ extension VolumeCheck {
         guard !files.isEmpty else { return }
         var judged: Set<Bytes> = []
         try reader.scan(schema.blockKeyPrefix) { keys throws(StoreError) in
-            var met: [UInt64: [UInt64: UInt64]] = [:]
+            var met: [UInt64: [Chunk: UInt64]] = [:]
             for key in keys {
                 guard let address = schema.address(ofBlock: key),
                     let file = files[address.data.rawValue],
                     address.index.rawValue >= file.denseBlocks
                 else { continue }
-                let chunk = address.index.rawValue / Reaping.chunkBlocks
+                let chunk = Chunk(of: address.index.rawValue)
                 met[address.data.rawValue, default: [:]][chunk] = address.index.rawValue
             }
             for (data, chunks) in met {
@@ -62,12 +62,12 @@ extension VolumeCheck {
     }
 
     private func judge(
-        _ inode: InodeID, _ data: DataID, blocksByChunk: [UInt64: UInt64],
+        _ inode: InodeID, _ data: DataID, blocksByChunk: [Chunk: UInt64],
         _ judged: inout Set<Bytes>
     ) throws(StoreError) {
         let key = schema.chunks(data)
         let chunks = blocksByChunk.keys.sorted()
-        let fields = chunks.map { Bytes(decimal: $0) }
+        let fields = chunks.map(\.field)
         // Another kind of key was found already.
         guard let answer = try reader.store.readEach([.fields(key: key, fields)])[0] else { return }
         guard case .values(let values) = answer else {
@@ -85,23 +85,15 @@ extension VolumeCheck {
             else { continue }
             try find(
                 .unregisteredChunk, key,
-                "has no chunk \(chunk), in which block \(block) of \(inode) is stored",
+                "has no chunk \(chunk.number), in which block \(block) of \(inode) is stored",
                 [
                     dataCondition(record),
                     .fieldEquals(
                         key: schema.inode(inode), field: Field.dense,
                         value: Bytes(decimal: dense)),
                 ],
-                mending: [.setFields(key: key, [Pair(fields[position], Field.one)])],
+                mending: [registering(data, block: block)],
                 publishing: [.attributes(inode)])
         }
-    }
-
-    /// `nil` for what is no number of a chunk.
-    private static func chunk(_ field: Bytes) -> UInt64? {
-        guard let chunk = UInt64(decimal: field),
-            chunk <= RecordLimits.blocks / Reaping.chunkBlocks
-        else { return nil }
-        return chunk
     }
 }

@@ -120,9 +120,8 @@ extension VolumeCheck {
         return try reader.existing([schema.block(address)]) == [true]
     }
 
-    private func registering(_ data: DataID, block: UInt64) -> Mutation {
-        let chunk = Bytes(decimal: block / Reaping.chunkBlocks)
-        return .setFields(key: schema.chunks(data), [Pair(chunk, Field.one)])
+    func registering(_ data: DataID, block: UInt64) -> Mutation {
+        .setFields(key: schema.chunks(data), [Chunk(of: block).pair])
     }
 
     func dataCondition(_ record: InodeRecord) -> Condition {
