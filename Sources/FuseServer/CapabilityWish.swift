@@ -4,8 +4,8 @@ import CFuse
 /// libfuse's defaults is taken unseen (docs/FUSE.md).
 struct CapabilityWish {
     let splice: Bool
-    /// The filesystem serves advisory locks.
-    let locks: Bool
+    /// The advisory locks that the filesystem serves; the kernel keeps the others itself.
+    let locks: LockKinds
     let accessLists: Bool
     /// The filesystem finds an inode by its number alone.
     let handles: Bool
@@ -16,7 +16,8 @@ struct CapabilityWish {
         if splice {
             wanted |= FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE
         }
-        if locks { wanted |= FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS }
+        if locks.contains(.posix) { wanted |= FUSE_CAP_POSIX_LOCKS }
+        if locks.contains(.flock) { wanted |= FUSE_CAP_FLOCK_LOCKS }
         if accessLists { wanted |= FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK }
         if handles { wanted |= FUSE_CAP_EXPORT_SUPPORT }
         return UInt32(bitPattern: wanted) & capable

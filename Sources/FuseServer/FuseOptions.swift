@@ -18,6 +18,8 @@ public struct FuseOptions: Sendable {
     /// File handles find their inodes after the kernel has forgotten them, if the filesystem serves that.
     /// Linux 6.16 and later take what they found so for a name that is out of date (docs/FUSE.md).
     public var exportsHandles = false
+    /// Locks that the kernel keeps for this mount alone, although the filesystem would serve them.
+    public var localLocks: LockKinds = []
     public var readOnly = false
     /// What /proc/mounts shows as the source. Must not hold a password.
     public var sourceName = "apusfs"

@@ -190,7 +190,8 @@ public final class FuseServer: @unchecked Sendable {
     /// libfuse's `init` callback: chooses what libfuse itself sends, and opens the filesystem.
     func initialize(_ connection: inout fuse_conn_info) {
         connection.want = CapabilityWish(
-            splice: options.splice, locks: fileSystem.servesLocks,
+            splice: options.splice,
+            locks: fileSystem.servesLocks ? .all.subtracting(options.localLocks) : [],
             accessLists: options.accessLists && options.defaultPermissions,
             handles: options.exportsHandles && fileSystem.servesHandles
         ).want(of: connection.capable)

@@ -40,7 +40,7 @@ import Testing
         let values = [
             "volume": "v", "codec": "lz4", "block-size": "64K", "cache-size": "64M",
             "threads": "2", "connections": "2", "password-file": "/p", "log-file": "/l",
-            "pid-file": "/i", "fsync-replicas": "2", "transport": "uring",
+            "pid-file": "/i", "fsync-replicas": "2", "transport": "uring", "local-lock": "flock",
         ]
         let value = option.argument == .none ? nil : values[name] ?? "7s"
         let words = ["/mnt/x", "--\(name)"] + (value.map { [$0] } ?? [])

@@ -51,6 +51,12 @@ struct AccessFlags: ParsableArguments {
         help: "Let file handles live on for an NFS server; not with overlayfs since Linux 6.16.")
     var exportsHandles = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Locks that other mounts need not see: this host keeps them, as nfs(5) has it (default: none).",
+            valueName: "none|flock|posix|all"))
+    var localLock: String?
+
     @Flag(help: "Never update access times.")
     var noatime = false
 
@@ -79,7 +85,7 @@ struct AccessFlags: ParsableArguments {
 
     var given: [GivenFlag] {
         collect(
-            [("fsync-replicas", fsyncReplicas)],
+            [("fsync-replicas", fsyncReplicas), ("local-lock", localLock)],
             switches: [
                 ("strict", strict), ("read-only", readOnly), ("nfs-export", exportsHandles),
                 ("noatime", noatime), ("relatime", relatime), ("strictatime", strictatime),

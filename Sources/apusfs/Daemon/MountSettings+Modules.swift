@@ -32,6 +32,7 @@ extension MountPlan {
         options.splice = settings.splice
         options.allowsOther = settings.allowOther
         options.exportsHandles = settings.exportsHandles
+        options.localLocks = settings.localLocks
         options.readOnly = isReadOnly
         options.sourceName = shownSource
         // The others are the volume's business alone; libfuse knows no word for them.

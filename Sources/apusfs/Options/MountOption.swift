@@ -126,6 +126,10 @@ struct MountOption: Sendable {
         MountOption("nfs-export") { (_, settings: inout MountSettings) in
             settings.exportsHandles = true
         },
+        MountOption("local-lock", argument: .required("none|flock|posix|all")) {
+            (value, settings: inout MountSettings) throws(CommandFailure) in
+            settings.localLocks = try lockKinds(value)
+        },
         MountOption("noatime") { (_, settings: inout MountSettings) in
             settings.accessTimes = .noatime
         },
@@ -223,6 +227,17 @@ extension MountOption {
             throw usage("'\(text)' is no transport: auto, device or uring")
         }
         return choice
+    }
+
+    /// By the words of nfs(5).
+    static func lockKinds(_ text: String) throws(CommandFailure) -> LockKinds {
+        switch text {
+        case "none": return []
+        case "flock": return .flock
+        case "posix": return .posix
+        case "all": return .all
+        default: throw usage("'\(text)' is no kind of lock: none, flock, posix or all")
+        }
     }
 
     static func codec(_ text: String) throws(CommandFailure) -> Codec {

@@ -29,6 +29,8 @@ struct MountSettings: Equatable, Sendable, Codable {
 
     /// File handles stay good after the kernel has forgotten their inodes.
     var exportsHandles = false
+    /// Locks that no other mount sees: the kernel keeps them itself.
+    var localLocks: LockKinds = []
     var isReadOnly = false
     var accessTimes = AccessTimes.relatime
     /// What root mounts is for everybody, as with any filesystem; what a user mounts is for that user.

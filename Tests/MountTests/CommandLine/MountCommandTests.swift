@@ -140,6 +140,40 @@ extension MountTests {
             #expect(lines.count == expected.count, "\(run.output)")
         }
 
+        /// /proc/locks has those that the kernel keeps, and what one mount keeps no other mount sees.
+        @Test(arguments: ["none", "flock", "posix", "all"])
+        func `locks of the kinds of --local-lock stay on this host`(kinds: String) throws {
+            let locks = """
+                import fcntl, os, sys
+                file = open(sys.argv[1], "r+b")
+                fcntl.flock(file, fcntl.LOCK_EX)
+                fcntl.lockf(file, fcntl.LOCK_EX)
+                ending = ":%d " % os.fstat(file.fileno()).st_ino
+                listed = [line.split()[1] for line in open("/proc/locks")
+                    if ending in line and int(line.split()[4]) == os.getpid()]
+                print(*sorted(listed) or ["nothing"])
+                other = open(sys.argv[2], "r+b")
+                for call in fcntl.flock, fcntl.lockf:
+                    try:
+                        call(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        print("taken")
+                    except BlockingIOError:
+                        print("held")
+                """
+            let expected =
+                [
+                    "none": "nothing held held", "flock": "FLOCK taken held",
+                    "posix": "POSIX held taken", "all": "FLOCK POSIX taken taken",
+                ]
+            try withMounts(2, flags: ["--local-lock", kinds]) { volume in
+                let files = volume.mounts.map { $0.path + "/file" }
+                try SystemCall.writeFile(files[0], "text")
+                let run = try ProgramRun.run(["python3", "-c", locks] + files).checked()
+                let words = run.output.split(whereSeparator: \.isWhitespace)
+                #expect(words.joined(separator: " ") == expected[kinds])
+            }
+        }
+
         @Test func `a handle outlives the mount, but is no handle of the next volume`() throws {
             try withMount(store: .redis, flags: ["--nfs-export"]) { mount in
                 try SystemCall.mkdir(mount.path + "/directory")
