@@ -21,6 +21,9 @@ public protocol FileSystemOperations: AnyObject, Sendable {
     /// any kind, is that inode (ESTALE when it is gone), `..` below a directory the one that holds it. Asked
     /// once, before the first request; if not, a handle is good while the kernel keeps the inode.
     var servesHandles: Bool { get }
+    /// Whether files can be changed by others than the programs of this mount. Asked once, before the first
+    /// request.
+    var mayChangeElsewhere: Bool { get }
     /// Finds `name` in a directory. ENOENT when it is not there.
     func lookup(
         _ caller: Caller, parent: InodeID, name: FileName
@@ -171,6 +174,8 @@ public protocol FileSystemOperations: AnyObject, Sendable {
 public protocol KernelNotifier: AnyObject, Sendable {
     /// Drops the attributes of an inode and, unless `range` is `nil`, cached pages in it.
     func invalidateInode(_ inode: InodeID, range: Range<UInt64>?)
+    /// The file reaches at least to `end`, and this is the last byte of that; its other pages stay as they are.
+    func extend(_ inode: InodeID, to end: UInt64, lastByte: UInt8)
     /// Drops the entry (also a negative one).
     func invalidateEntry(parent: InodeID, name: [UInt8])
     /// Makes the kernel ask again for every entry of the mount before it believes it: for when it is not
@@ -193,9 +198,11 @@ public protocol KernelNotifier: AnyObject, Sendable {
 
 extension FileSystemOperations {
     public var servesHandles: Bool { false }
+    public var mayChangeElsewhere: Bool { false }
 }
 
 extension KernelNotifier {
+    public func extend(_ inode: InodeID, to end: UInt64, lastByte: UInt8) {}
     public func invalidateAllEntries() -> Bool { false }
     public var canInvalidateAllEntries: Bool { false }
     public func expireAttributes(_ inode: InodeID) { invalidateInode(inode, range: nil) }

@@ -193,7 +193,8 @@ public final class FuseServer: @unchecked Sendable {
             splice: options.splice,
             locks: fileSystem.servesLocks ? .all.subtracting(options.localLocks) : [],
             accessLists: options.accessLists && options.defaultPermissions,
-            handles: options.exportsHandles && fileSystem.servesHandles
+            handles: options.exportsHandles && fileSystem.servesHandles,
+            isShared: fileSystem.mayChangeElsewhere
         ).want(of: connection.capable)
         connection.max_write = UInt32(NegotiationPolicy(splice: options.splice).maxWriteBytes)
         connection.max_background = UInt32(clamping: options.maxBackground)

@@ -12,6 +12,8 @@ struct InvalidationQueue {
         /// Attributes, and cached pages of these bytes.
         case pages(InodeID, Range<UInt64>)
         case entry(parent: InodeID, name: [UInt8])
+        /// The file reaches to `end`, and that is its byte there.
+        case end(InodeID, end: UInt64, lastByte: UInt8)
         case allEntries
         /// Nothing for the kernel: somebody waits until all before this has been sent.
         case marker(UInt64)
@@ -25,6 +27,7 @@ struct InvalidationQueue {
     private enum Slot {
         case inode(InodeID)
         case entry(EntryKey)
+        case end(InodeID)
         case allEntries
         case marker(UInt64)
     }
@@ -37,6 +40,8 @@ struct InvalidationQueue {
     private var head = 0
     /// The pages of each waiting inode; an empty range means attributes alone.
     private var inodes: [InodeID: Range<UInt64>] = [:]
+    /// The furthest end that was told of each waiting inode.
+    private var ends: [InodeID: (end: UInt64, lastByte: UInt8)] = [:]
     private var entries: Set<EntryKey> = []
     private var isAllEntriesWaiting = false
 
@@ -55,6 +60,19 @@ struct InvalidationQueue {
         guard makeRoom() else { return false }
         inodes[inode] = pages
         order.append(.inode(inode))
+        return true
+    }
+
+    /// Whether it was taken in; otherwise wait until something left. Comes behind pages of the inode that were
+    /// added before.
+    mutating func add(inode: InodeID, end: UInt64, lastByte: UInt8) -> Bool {
+        if let waiting = ends[inode] {
+            if end > waiting.end { ends[inode] = (end, lastByte) }
+            return true
+        }
+        guard makeRoom() else { return false }
+        ends[inode] = (end, lastByte)
+        order.append(.end(inode))
         return true
     }
 
@@ -104,6 +122,9 @@ struct InvalidationQueue {
         case .entry(let key):
             entries.remove(key)
             return .entry(parent: key.parent, name: key.name)
+        case .end(let inode):
+            guard let told = ends.removeValue(forKey: inode) else { return .attributes(inode) }
+            return .end(inode, end: told.end, lastByte: told.lastByte)
         case .allEntries:
             isAllEntriesWaiting = false
             return .allEntries
@@ -123,7 +144,7 @@ struct InvalidationQueue {
         var merged: [Slot] = []
         for slot in order[head...] {
             switch slot {
-            case .inode, .allEntries, .marker:
+            case .inode, .end, .allEntries, .marker:
                 merged.append(slot)
             case .entry(let key):
                 if !isAllEntriesWaiting {

@@ -140,6 +140,8 @@ final class NotificationLane: @unchecked Sendable {
                         session, parent.rawValue,
                         bytes.baseAddress?.assumingMemoryBound(to: CChar.self), name.count)
                 }
+            case .end(let inode, let end, let lastByte):
+                Self.storeLastByte(of: inode, end, lastByte, session)
             case .allEntries: Self.raiseEpoch(session)
             case .marker: 0
             }
@@ -152,6 +154,23 @@ final class NotificationLane: @unchecked Sendable {
     /// The kernel takes 0 as "to the end of the file".
     private static func length(_ range: Range<UInt64>) -> Int {
         range.upperBound > UInt64(Int64.max) ? 0 : range.count
+    }
+
+    /// FUSE_NOTIFY_STORE (fuse_lowlevel_notify_store), which raises the size: of one byte, into a page that
+    /// is not complete by that, unless the file ends with its first one.
+    private static func storeLastByte(
+        of inode: InodeID, _ end: UInt64, _ byte: UInt8, _ session: OpaquePointer
+    ) -> Int32 {
+        var byte = byte
+        return withUnsafeMutableBytes(of: &byte) { bytes in
+            // One memory buffer; the other fields are for pieces of descriptors.
+            var piece = fuse_bufvec()
+            piece.count = 1
+            piece.buf.size = 1
+            piece.buf.mem = bytes.baseAddress
+            return fuse_lowlevel_notify_store(
+                session, inode.rawValue, off_t(clamping: end - 1), &piece, fuse_buf_copy_flags(0))
+        }
     }
 
     /// FUSE_NOTIFY_INC_EPOCH, which libfuse 3.14 has no call for.

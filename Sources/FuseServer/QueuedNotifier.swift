@@ -35,6 +35,10 @@ final class QueuedNotifier: KernelNotifier {
         lane(of: inode).add { $0.add(inode: inode, pages: range ?? 0..<0) }
     }
 
+    func extend(_ inode: InodeID, to end: UInt64, lastByte: UInt8) {
+        lane(of: inode).add { $0.add(inode: inode, end: end, lastByte: lastByte) }
+    }
+
     func invalidateEntry(parent: InodeID, name: [UInt8]) {
         lane(of: parent).add { $0.add(entryOf: parent, name: name) }
     }

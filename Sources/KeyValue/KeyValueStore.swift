@@ -67,12 +67,19 @@ public protocol KeyValueStore: AnyObject, Sendable {
     /// What the store says of itself; one round trip.
     func status() throws(StoreError) -> StoreStatus
 
+    /// Whether other processes can reach what is stored here.
+    var isShared: Bool { get }
+
     /// How many round trips this store has made, for the budgets that tests count. Subscriptions and
     /// keep-alives do not count.
     var roundTrips: UInt64 { get }
 
     /// Ends every connection. Calls after that fail with `StoreError.closed`.
     func close()
+}
+
+extension KeyValueStore {
+    public var isShared: Bool { true }
 }
 
 /// One message or change of state of a subscription.

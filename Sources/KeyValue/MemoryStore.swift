@@ -21,6 +21,8 @@ public final class MemoryStore: KeyValueStore {
 
     deinit { subscribers.close() }
 
+    public var isShared: Bool { false }
+
     public var roundTrips: UInt64 { trips.load(ordering: .relaxed) }
 
     public func commit(_ batch: Batch) throws(StoreError) -> CommitOutcome {

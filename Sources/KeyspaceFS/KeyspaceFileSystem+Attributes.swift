@@ -4,6 +4,8 @@ public import Primitives
 import Redis
 
 extension KeyspaceFileSystem {
+    public var mayChangeElsewhere: Bool { true }
+
     public func getattr(
         _ caller: Caller, inode: InodeID, handle: HandleID?
     ) throws(Errno) -> AttributesAnswer {

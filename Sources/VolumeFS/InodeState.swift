@@ -32,9 +32,14 @@ final class InodeState: Sendable {
         /// The file was cut here, and blocks behind its end may have been loaded before the store dropped
         /// them. Stays until the file grows, also when the record says by then that its tail is clear.
         var mayHoldCutBlocks = false
-        /// Another mount has made the file longer than this size, from which on what is cached may show what
-        /// was cut off here.
-        var cutEnd: UInt64?
+        /// Another mount has made the file longer than this size: from there on what is cached is zeros, or
+        /// shows what was cut off here.
+        var oldEnd = OldEnd.Notes()
+        /// The kernel may hold the page in which the file ends. False only after it was dropped and until it
+        /// is read again, or written by way of pages.
+        var kernelMayHoldEnd = true
+        /// Another mount gave the file its size, of which the kernel has not heard; it drops all pages then.
+        var sizeIsNews = false
         /// What was preallocated here and is not written yet; `nil` for nearly every file.
         var preallocation: Preallocation?
         /// Moves as a write begins and as it ends, so that a flush knows whether it has stored the last one.
@@ -121,8 +126,8 @@ extension InodeState.Facts {
         return true
     }
 
-    /// Takes over what was fetched, keeping what is newer here.
-    mutating func absorb(_ fetched: InodeRecord) {
+    /// What was fetched, with what is newer here.
+    private func merged(_ fetched: InodeRecord) -> InodeRecord {
         var merged = fetched
         if let size = pending.size { merged.size = max(merged.size, size) }
         if let time = pending.modificationTime {
@@ -131,6 +136,15 @@ extension InodeState.Facts {
         if let time = pending.changeTime { merged.changeTime = max(merged.changeTime, time) }
         if let time = pending.accessTime { merged.accessTime = max(merged.accessTime, time) }
         if let permissions = pending.permissions { merged.permissions = permissions }
+        return merged
+    }
+
+    /// Whether what was fetched says nothing new.
+    func holds(_ fetched: InodeRecord) -> Bool { merged(fetched) == record }
+
+    /// Takes over what was fetched, keeping what is newer here.
+    mutating func absorb(_ fetched: InodeRecord) {
+        let merged = merged(fetched)
         let isSameData =
             merged.data == record.data && merged.size == record.size
             && merged.modificationTime == record.modificationTime
@@ -140,9 +154,8 @@ extension InodeState.Facts {
             writtenBlocks = 0
             preallocation = nil
         }
-        if mayHoldCutBlocks, merged.data == record.data, merged.size > record.size {
-            cutEnd = min(cutEnd ?? record.size, record.size)
-        }
+        if merged.data == record.data, merged.size > record.size { oldEnd.note(record.size) }
+        if merged.size != record.size { sizeIsNews = true }
         storedBound = fetched.allocatedBlocks
         if merged.hasXattrs && !record.hasXattrs { systemAttributes = nil }
         record = merged
@@ -152,22 +165,44 @@ extension InodeState.Facts {
     }
 
     /// The kernel is about to drop pages; `noteDropTold` follows when it has been told, or that is queued.
-    mutating func noteDrop(_ range: Range<UInt64>) {
+    /// `isByKernel`: by itself, when it has the answer that is about to be given.
+    mutating func noteDrop(_ range: Range<UInt64>, isByKernel: Bool = false) {
         guard openCount > 0 else { return }
         var doubt = pageDoubt ?? PageDoubt()
-        doubt.noteDrop(range)
+        if isByKernel {
+            doubt.noteDropByKernel(range)
+        } else {
+            doubt.noteDrop(range)
+        }
         pageDoubt = doubt
     }
 
     mutating func noteDropTold() { pageDoubt?.noteTold() }
 
+    /// The attributes are about to be told to the kernel.
+    mutating func noteTelling() {
+        guard sizeIsNews else { return }
+        sizeIsNews = false
+        kernelMayHoldEnd = true
+        if openCount > 0 { noteDrop(0..<UInt64(Int64.max), isByKernel: true) }
+    }
+
+    /// The kernel holds the pages up to `end` from now on.
+    mutating func noteKernelPages(to end: UInt64) {
+        if end > record.size & ~4_095 { kernelMayHoldEnd = true }
+    }
+
     /// Nothing would be lost if the state were forgotten.
     var isIdle: Bool { openCount == 0 && !isDirty && !isOrphan && pending.isEmpty }
 
-    /// Notes a write that begins and reaches to `end` bytes. `noteWritten` follows when it is over.
-    mutating func noteWrite(end: UInt64, at time: Timestamp, clearing: PrivilegeClearing) {
+    /// Notes a write that begins and reaches to `end` bytes. `noteWritten` follows when it is over. `isDirect`:
+    /// it does not pass through the kernel's pages.
+    mutating func noteWrite(
+        end: UInt64, at time: Timestamp, clearing: PrivilegeClearing, isDirect: Bool = false
+    ) {
         writeSequence &+= 1
         isDirty = true
+        if !isDirect { noteKernelPages(to: end) }
         if end > record.size {
             record.size = end
             pending.size = end

@@ -6,6 +6,8 @@ import Primitives
 final class OpenFile: Sendable {
     let state: InodeState
     let options: OpenOptions
+    /// What is written through it does not pass through the kernel's pages (FOPEN_DIRECT_IO).
+    let isDirect: Bool
     let readAhead = Locked(ReadAhead())
     /// Who has locked records through this handle and has not closed a descriptor of it since: owners
     /// of open-file-description locks, which end with the handle.
@@ -14,9 +16,10 @@ final class OpenFile: Sendable {
     /// Of `Facts.losses`, those that this handle's programs were told of.
     let toldLosses: Locked<UInt64>
 
-    init(state: InodeState, options: OpenOptions) {
+    init(state: InodeState, options: OpenOptions, isDirect: Bool) {
         self.state = state
         self.options = options
+        self.isDirect = isDirect
         toldLosses = Locked(state.withFacts { $0.losses })
     }
 }

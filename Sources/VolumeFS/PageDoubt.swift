@@ -1,3 +1,5 @@
+import Primitives
+
 /// Pages in the kernel's cache of a file that may be older than a write that is under way.
 ///
 /// write(2) copies into the kernel's pages before it asks the daemon. When another mount's change has the
@@ -8,12 +10,15 @@
 /// A value behind the lock of an `InodeState`. Ranges are of bytes, about as exact as pages.
 struct PageDoubt: Equatable {
     private static let maximumRanges = 16
-    private static let pageBytes: UInt64 = 4_096
+    static let pageBytes: UInt64 = 4_096
+    /// When the kernel drops pages by itself, it does so within this time of the answer, as good as surely.
+    private static let kernelMilliseconds = 1_000
 
     /// How often the kernel was to be told, and how often that is queued.
     private(set) var announced: UInt64 = 0
     private(set) var told: UInt64 = 0
 
+    private var kernelDropsUntil: Deadline?
     private var dropped: [Range<UInt64>] = []
     private var read: [Range<UInt64>] = []
 
@@ -23,6 +28,16 @@ struct PageDoubt: Equatable {
         read = read.flatMap { Self.subtract(range, from: $0) }
         Self.add(range, to: &dropped)
     }
+
+    /// The kernel is about to be given an answer that makes it drop pages by itself.
+    mutating func noteDropByKernel(_ range: Range<UInt64>) {
+        noteDrop(range)
+        noteTold()
+        kernelDropsUntil = .after(milliseconds: Self.kernelMilliseconds)
+    }
+
+    /// Nothing that was announced is still to come.
+    var isIdle: Bool { announced == told && kernelDropsUntil?.hasPassed ?? true }
 
     mutating func noteTold() { told = min(told &+ 1, announced) }
 

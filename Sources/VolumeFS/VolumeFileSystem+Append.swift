@@ -6,36 +6,64 @@ import VolumeStore
 // O_APPEND. Alone, the end of the file is known here; otherwise the store says where the bytes go and takes
 // them in the same batch, so that those of two mounts never meet, and a cut by another mount comes before
 // or behind them, never in between.
+//
+// Files that are opened so while others share the volume are written directly, past the kernel's pages: the
+// kernel would keep the bytes where it believes the end to be, and it divides a write by pages when it does not
+// have the first of them, so that bytes of another mount could come between the parts. While the mount is
+// alone, programs that read beside the one that appends are served best by way of pages.
 extension VolumeFileSystem {
     /// Other changes of the file's data may come first; after this many the last word stands.
     private static let rounds = 8
 
     /// `believedEnd` is where the kernel thinks the end to be.
     func append(
-        _ payload: UnsafeRawBufferPointer, to state: InodeState, believedEnd: FileOffset,
+        _ payload: UnsafeRawBufferPointer, to file: OpenFile, believedEnd: FileOffset,
         clearing: PrivilegeClearing
     ) throws(Errno) -> Int {
-        let (start, written) = try store.whileAlone { isAlone throws(Errno) -> (UInt64, Int) in
-            try stripes.withExclusive(state.id) { () throws(Errno) -> (UInt64, Int) in
-                guard isAlone else {
-                    return (try appendInStore(payload, to: state, clearing), payload.count)
+        let state = file.state
+        let isDirect = file.isDirect
+        let append = try store.whileAlone { isAlone throws(Errno) -> Append in
+            try stripes.withExclusive(state.id) { () throws(Errno) -> Append in
+                var append = state.withFacts { facts in
+                    defer { facts.kernelMayHoldEnd = !isDirect }
+                    return Append(
+                        believedEnd: believedEnd.bytes, oldEnd: facts.record.size,
+                        mayBeHeld: isDirect && facts.kernelMayHoldEnd)
                 }
-                let start = state.record.size
-                guard start <= FileOffset.maximum.bytes - UInt64(payload.count) else {
-                    throw .fileTooLarge
+                if isAlone {
+                    append.start = append.oldEnd
+                    guard append.start <= FileOffset.maximum.bytes - UInt64(payload.count) else {
+                        throw .fileTooLarge
+                    }
+                    append.count = try write(
+                        payload, to: state, at: FileOffset(append.start), clearing: clearing,
+                        isDirect: isDirect)
+                } else {
+                    append.start = try appendInStore(payload, to: state, clearing)
+                    append.count = payload.count
                 }
-                let written = try write(
-                    payload, to: state, at: FileOffset(start), clearing: clearing)
-                return (start, written)
+                append.lastByte = append.count > 0 ? payload[append.count - 1] : nil
+                return append
             }
         }
-        if start != believedEnd.bytes {
-            // The kernel may keep the bytes where it believed them to go, and nothing where they went.
-            let first = min(start, believedEnd.bytes)
-            let last = max(start, believedEnd.bytes) + UInt64(written)
-            tellKernel { $0.invalidateInode(state.id, range: first..<last) }
-        }
-        return written
+        tellOfAppend(file, append)
+        return append.count
+    }
+
+    /// What the kernel may have to hear of an append.
+    struct Append {
+        /// Where the kernel believed the file to end.
+        var believedEnd: UInt64
+        /// Where it ended, as was known here.
+        var oldEnd: UInt64
+        /// The kernel may hold the page of that.
+        var mayBeHeld: Bool
+        /// Where the bytes went.
+        var start: UInt64 = 0
+        var count = 0
+        var lastByte: UInt8?
+
+        var end: UInt64 { start + UInt64(count) }
     }
 
     /// Returns where the bytes begin. The caller holds the inode's stripe exclusively.
@@ -59,7 +87,10 @@ extension VolumeFileSystem {
                     }
                 }
                 generations.bump(state.id)
-                cache.invalidate(before.data, blocks: outcome.blocks)
+                // From the end that was known here: others may have appended since.
+                let end = blockSize.block(containing: FileOffset(before.size)).rawValue
+                let first = min(end, outcome.blocks.lowerBound)
+                cache.invalidate(before.data, blocks: first..<outcome.blocks.upperBound)
                 state.withCommitted { $0.noteAppend(of: payload.count, outcome, commit, blockSize) }
                 return outcome.start
             } catch {

@@ -108,8 +108,9 @@ extension VolumeFileSystem {
 
     /// What stat(2) shows of an inode.
     func attributes(of state: InodeState) -> Attributes {
-        let (record, isDirty, preallocation) = state.withFacts {
-            ($0.record, $0.isDirty, $0.preallocation)
+        let (record, isDirty, preallocation) = state.withFacts { facts in
+            facts.noteTelling()
+            return (facts.record, facts.isDirty, facts.preallocation)
         }
         return record.attributes(
             blockSize: blockSize, dirtyBlocks: isDirty ? cache.dirtyBlockCount(of: state.id) : 0,

@@ -77,9 +77,18 @@ extension VolumeFileSystem {
         state?.withFacts { $0.noteDropTold() }
     }
 
-    /// How long the answer to a write waits for the kernel to drop older pages. It may have to drop one that
-    /// this write holds, which it can do when the write is answered.
+    /// How long an answer waits for the kernel to drop pages. It may have to drop one that the request holds,
+    /// which it can do when that is answered.
     private static let dropMilliseconds = 20
+
+    /// Behind an invalidation: waits until the kernel has acted upon it.
+    private func awaitDrop(of inode: InodeID, _ notifier: any KernelNotifier) {
+        let isDropped = Monitor(false)
+        notifier.afterInvalidations(of: inode) { isDropped.change { $0 = true } }
+        let _: Void? = isDropped.wait(until: .after(milliseconds: Self.dropMilliseconds)) {
+            $0 ? () : nil
+        }
+    }
 
     /// Behind a write: has the kernel drop what it has read meanwhile of the same pages (`PageDoubt`).
     func dropOlderPages(of state: InodeState, behind written: Range<UInt64>) {
@@ -87,28 +96,39 @@ extension VolumeFileSystem {
             let notifier = notifier.withLock({ $0 })
         else { return }
         // Nothing is on its way to the kernel, and nothing was announced since.
-        let isIdle = doubt.announced == doubt.told && !notifier.waits(for: state.id)
+        let isIdle = doubt.isIdle && !notifier.waits(for: state.id)
         let older = state.withFacts { facts in
             let older = facts.pageDoubt?.take(written)
             if isIdle, facts.pageDoubt?.announced == doubt.announced { facts.pageDoubt = nil }
             return older
         }
         guard let older, notifier.hasRoom(for: state.id) else { return }
-        let isDropped = Monitor(false)
         notifier.invalidateInode(state.id, range: older)
-        notifier.afterInvalidations(of: state.id) { isDropped.change { $0 = true } }
-        let _: Void? = isDropped.wait(until: .after(milliseconds: Self.dropMilliseconds)) {
-            $0 ? () : nil
-        }
+        awaitDrop(of: state.id, notifier)
     }
 
-    /// This mount has cut the file to `size`, and another one has made it longer since, so the store
-    /// holds zeros from there on: what was loaded before that shows what was cut off. Done before
-    /// anything is answered from the longer file; the word that the tail was cleared may come later.
-    func dropCutBlocks(of state: InodeState, from size: UInt64) {
-        let first = blockSize.block(containing: FileOffset(size)).rawValue
+    /// Another mount has made the file longer. What was loaded of it before shows nothing behind
+    /// that, or what this mount cut off there. Done before anything is answered from the longer file; the
+    /// word of the change may come later.
+    func dropOldEnd(of state: InodeState, from end: OldEnd) {
+        let first = blockSize.block(containing: FileOffset(end.size)).rawValue
         cache.invalidate(state.record.data, blocks: first..<UInt64.max)
-        state.withFacts { if $0.cutEnd == size { $0.cutEnd = nil } }
+        state.withFacts { $0.oldEnd.settle(end) }
+    }
+
+    /// Behind an append: has the kernel drop the page in which the file ended, which it may have read before,
+    /// and, when it believed the end to be elsewhere, tells it how far the file reaches now.
+    func tellOfAppend(_ file: OpenFile, _ append: Append) {
+        guard append.mayBeHeld || append.start != append.believedEnd,
+            let notifier = notifier.withLock({ $0 })
+        else { return }
+        let inode = file.state.id
+        let first = min(append.start, append.believedEnd, append.oldEnd)
+        dropPages(of: inode, first & ~(PageDoubt.pageBytes - 1)..<UInt64(Int64.max))
+        if append.start > append.believedEnd, let byte = append.lastByte {
+            notifier.extend(inode, to: append.end, lastByte: byte)
+        }
+        if notifier.hasRoom(for: inode) { awaitDrop(of: inode, notifier) }
     }
 
     /// Another mount took the last name of an inode that a program here has open: this session claims

@@ -49,7 +49,7 @@ extension VolumeFileSystem {
         of state: InodeState
     ) throws(Errno) -> (linkCount: UInt32?, isAbsorbed: Bool) {
         let generation = generations.current(state.id)
-        let commits = state.withFacts { $0.commits }
+        let (commits, fetches) = state.withFacts { ($0.commits, $0.fetches) }
         let dated = try store.datedRecord(of: state.id)
         let isProved = state.withFacts { $0.provedChange == dated.change }
         if !isProved, !store.hasHeard(dated.change) { forgetContents(of: state) }
@@ -60,17 +60,22 @@ extension VolumeFileSystem {
             }
             return (nil, true)
         }
-        let (isAbsorbed, isStale, cutEnd) = state.withFacts { facts in
+        let (isAbsorbed, isStale, oldEnd) = state.withFacts { facts in
+            if facts.fetches != fetches, !facts.holds(record) {
+                // Another thread's fetch may be newer than this one. It is when it proves as much.
+                let isProved = facts.isFresh && facts.provedChange ?? 0 >= dated.change
+                return (isProved, facts.kernelAttributesAreStale, facts.oldEnd.pending)
+            }
             guard facts.absorb(record, askedAt: commits) else {
-                return (false, facts.kernelAttributesAreStale, facts.cutEnd)
+                return (false, facts.kernelAttributesAreStale, facts.oldEnd.pending)
             }
             // What was heard meanwhile may be newer than the record.
             facts.isFresh = generations.current(state.id) == generation && store.hearsChanges
             facts.provedChange = dated.change
             defer { facts.kernelAttributesAreStale = false }
-            return (true, facts.kernelAttributesAreStale, facts.cutEnd)
+            return (true, facts.kernelAttributesAreStale, facts.oldEnd.pending)
         }
-        if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
+        if let oldEnd { dropOldEnd(of: state, from: oldEnd) }
         if isStale { tellKernel { $0.expireAttributes(state.id) } }
         return (record.linkCount, isAbsorbed)
     }

@@ -6,6 +6,7 @@ import VolumeStore
 // inode long after it has forgotten it, by looking "." up below the number, and ".." for the way to the root.
 extension VolumeFileSystem {
     public var servesHandles: Bool { true }
+    public var mayChangeElsewhere: Bool { store.isShared }
 
     /// The inode itself, whatever its kind, or the directory that holds it. ESTALE when it is gone or has
     /// lost its last name; ENOTDIR for the parent of what is no directory. At most one round trip for

@@ -120,11 +120,11 @@ extension VolumeFileSystem {
 
     /// False when another thread's change has come between, unless this is the `isLast`.
     private func refreshOnce(_ state: InodeState, isLast: Bool) throws(Errno) -> Bool {
-        let (isKnown, cutEnd, commits) = state.withFacts {
-            ($0.isFresh || $0.isRemoved, $0.cutEnd, $0.commits)
+        let (isKnown, oldEnd, commits) = state.withFacts {
+            ($0.isFresh || $0.isRemoved, $0.oldEnd.pending, $0.commits)
         }
         if isKnown {
-            if let cutEnd { dropCutBlocks(of: state, from: cutEnd) }
+            if let oldEnd { dropOldEnd(of: state, from: oldEnd) }
             return true
         }
         let generation = generations.current(state.id)
@@ -141,16 +141,18 @@ extension VolumeFileSystem {
             if isOpen { return true }
             throw .stale
         }
-        let (isDone, newCutEnd) = state.withFacts { facts in
+        let (isDone, newOldEnd) = state.withFacts { facts in
             // Under the lock: a change moves the generation first, and then what is known here.
             let isCurrent = generations.current(state.id) == generation
-            guard isCurrent || isLast else { return (false, facts.cutEnd) }
+            guard isCurrent || isLast else { return (false, facts.oldEnd.pending) }
+            // What another thread has fetched meanwhile may be newer than this.
+            if facts.isFresh { return (true, facts.oldEnd.pending) }
             if facts.absorb(record, askedAt: commits) {
                 facts.isFresh = isCurrent && store.hearsChanges
             }
-            return (true, facts.cutEnd)
+            return (true, facts.oldEnd.pending)
         }
-        if isDone, let newCutEnd { dropCutBlocks(of: state, from: newCutEnd) }
+        if isDone, let newOldEnd { dropOldEnd(of: state, from: newOldEnd) }
         return isDone
     }
 

@@ -108,6 +108,7 @@ extension VolumeFileSystem {
         let state = inodes.install(record, addingReference: true) { store.hearsChanges }
         state.withFacts { facts in
             facts.storedBound = 0
+            facts.kernelMayHoldEnd = false
             facts.isBeingCopied =
                 directory.record.isClosed && caller.userID == directory.record.userID
             if new.kind == .directory { facts.names = DirectoryNames(budget: nameBudget) }

@@ -57,14 +57,15 @@ extension VolumeFileSystem {
             }
             return (facts.kernelPagesAreValid, facts.record)
         }
-        let handle = files.insert(OpenFile(state: state, options: options), hint: state.id)
+        // See VolumeFileSystem+Append.swift.
+        let isDirect = options.contains(.append) && !isAlone
+        let handle = files.insert(
+            OpenFile(state: state, options: options, isDirect: isDirect), hint: state.id)
         var answer = OpenAnswer(handle: handle)
+        answer.direct = isDirect
         answer.keepsCache =
             pagesAreValid && !(options.contains(.read) && awaitsAccess(record))
         // A close gives up the record locks of its process, whatever the file is open for (fcntl(2)).
-        // Where the bytes of an append go is not known before the store has said so: the kernel must not
-        // keep them at another place.
-        answer.direct = options.contains(.append) && !store.isAlone
         answer.skipsFlush = !options.contains(.write) && !servesLocks
         return answer
     }

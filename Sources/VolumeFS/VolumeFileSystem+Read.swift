@@ -45,12 +45,14 @@ extension VolumeFileSystem {
         pins: UnsafeMutableBufferPointer<PinnedBlock>,
         parts: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     ) throws(Errno) -> Int {
-        let (data, size) = file.state.withFacts { facts in
+        let (data, size, oldEnd) = file.state.withFacts { facts in
+            facts.noteKernelPages(to: offset.bytes + UInt64(count))
             if !file.options.contains(.direct) {
                 facts.pageDoubt?.noteRead(offset.bytes..<offset.bytes + UInt64(count))
             }
-            return (facts.record.data, facts.record.size)
+            return (facts.record.data, facts.record.size, facts.oldEnd.pending)
         }
+        if let oldEnd { dropOldEnd(of: file.state, from: oldEnd) }
         guard offset.bytes < size else { return 0 }
         let readable = Int(min(UInt64(count), size - offset.bytes))
         metrics.add(.readBytes, UInt64(readable))

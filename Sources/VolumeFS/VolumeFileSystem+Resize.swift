@@ -49,6 +49,7 @@ extension VolumeFileSystem {
             }
             facts.record = record
             facts.mayHoldCutBlocks = size > 0 && size < before.size
+            facts.kernelMayHoldEnd = true
         }
         if after.data != before.data {
             cache.discard(

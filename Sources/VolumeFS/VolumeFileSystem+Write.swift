@@ -21,7 +21,7 @@ extension VolumeFileSystem {
             by: caller, of: file.state, if: options.contains(.clearsPrivileges))
         let written = try telling(ofPrivilegesOf: file.state, clearing) { () throws(Errno) in
             if options.contains(.append) {
-                return try append(payload, to: file.state, believedEnd: offset, clearing: clearing)
+                return try append(payload, to: file, believedEnd: offset, clearing: clearing)
             }
             let written = try stripes.withExclusive(inode) { () throws(Errno) -> Int in
                 try write(payload, to: file.state, at: offset, clearing: clearing)
@@ -38,10 +38,11 @@ extension VolumeFileSystem {
         return written
     }
 
-    /// Copies the payload into the cache. The caller holds the inode's stripe exclusively.
+    /// Copies the payload into the cache; `isDirect`: the kernel has no page of it. The caller holds the inode's
+    /// stripe exclusively.
     func write(
         _ payload: UnsafeRawBufferPointer, to state: InodeState, at offset: FileOffset,
-        clearing: PrivilegeClearing
+        clearing: PrivilegeClearing, isDirect: Bool = false
     ) throws(Errno) -> Int {
         let end = offset.bytes + UInt64(payload.count)
         let (before, mayHoldCutBlocks) = state.withFacts { ($0.record, $0.mayHoldCutBlocks) }
@@ -52,7 +53,7 @@ extension VolumeFileSystem {
         // The size grows before the blocks are dirty: a flush that takes a block then always commits a
         // size that covers it. Nobody reads meanwhile, since this holds the stripe.
         state.withFacts {
-            $0.noteWrite(end: end, at: .now, clearing: clearing)
+            $0.noteWrite(end: end, at: .now, clearing: clearing, isDirect: isDirect)
         }
         defer { state.withFacts { $0.noteWritten() } }
         // Behind this nobody has stored anything, nor is about to.

@@ -28,6 +28,8 @@ public import Telemetry
 public final class VolumeStore: Sendable {
     public let settings: VolumeSettings
     public let isReadOnly: Bool
+    /// Whether other processes can reach the volume.
+    public var isShared: Bool { store.isShared }
 
     let store: any KeyValueStore
     let schema: Schema

@@ -63,6 +63,7 @@ class MemoryFileSystem: FileSystemOperations, @unchecked Sendable {
     }
 
     let state: Monitor<State>
+    var mayChangeElsewhere: Bool { false }
 
     init() {
         var first = State()

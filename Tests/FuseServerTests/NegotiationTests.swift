@@ -37,6 +37,10 @@ import Testing
     }
 }
 
+private final class ChangingFileSystem: MemoryFileSystem, @unchecked Sendable {
+    override var mayChangeElsewhere: Bool { true }
+}
+
 @Suite(.serialized, .timeLimit(.minutes(1))) struct NegotiationTests {
     private static let wanted: InitFlags = [
         .asyncRead, .atomicTruncate, .bigWrites, .maxPages, .extended,
@@ -54,6 +58,15 @@ import Testing
             #expect(negotiated.maxBackground == 64)
             #expect(negotiated.congestionThreshold == 48)
             #expect(!negotiated.splice)
+        }
+    }
+
+    @Test func `pages go with a size that others have changed`() throws {
+        try withMount(ChangingFileSystem()) { mount in
+            let negotiated = try #require(mount.server.negotiated)
+            let wanted = Self.wanted.subtracting(.explicitInvalidateData)
+            #expect(
+                negotiated.accepted.names == wanted.intersection(negotiated.offered).names)
         }
     }
 

@@ -26,6 +26,9 @@ import Testing
         func add(entryOf parent: InodeID, name: [UInt8]) -> Bool {
             value.add(entryOf: parent, name: name)
         }
+        func add(inode: InodeID, end: UInt64) -> Bool {
+            value.add(inode: inode, end: end, lastByte: UInt8(truncatingIfNeeded: end))
+        }
         func addAllEntries() -> Bool { value.addAllEntries() }
         func next() -> InvalidationQueue.Notification? { value.next() }
     }
@@ -56,6 +59,22 @@ import Testing
         #expect(queue.add(entryOf: Self.b, name: [1]))
         #expect(queue.count == 2)
         #expect(drained(queue) == [.pages(Self.a, 4..<9), .entry(parent: Self.b, name: [1])])
+    }
+
+    @Test func `of ends the furthest is told, behind the pages that were there before`() {
+        let queue = Queue(capacity: 4)
+        #expect(queue.add(inode: Self.a, pages: 0..<9))
+        #expect(queue.add(inode: Self.a, end: 7))
+        #expect(queue.add(inode: Self.a, end: 12))
+        #expect(queue.add(inode: Self.a, end: 9))
+        #expect(queue.add(inode: Self.b, end: 3))
+        #expect(
+            drained(queue) == [
+                .pages(Self.a, 0..<9), .end(Self.a, end: 12, lastByte: 12),
+                .end(Self.b, end: 3, lastByte: 3),
+            ])
+        #expect(queue.add(inode: Self.a, end: 1))
+        #expect(drained(queue) == [.end(Self.a, end: 1, lastByte: 1)])
     }
 
     @Test func `what was taken can be added again`() {

@@ -41,6 +41,102 @@ extension MountTests {
             }
         }
 
+        /// The kernel divides a write by pages when it passes through them and the first one is not complete; a
+        /// file that was opened while its mount was alone goes on like that.
+        @Test
+        func `what is appended to a file that was open before another mount came is all there`()
+            throws
+        {
+            try withMounts(1) { volume in
+                let path = volume.paths("log")[0]
+                try SystemCall.writeFile(path, "")
+                let early = try Descriptor(path, O_WRONLY | O_APPEND)
+                try early.write(Array("a".utf8))
+                let second = try Mount(
+                    of: volume.server, through: "unix://" + volume.server.path, flags: [],
+                    limitSeconds: 240)
+                defer { second.cleanUp() }
+                let theirs = second.path + "/log"
+                let count = 1_000
+                let other = TestThread(name: "other mount") {
+                    do {
+                        let file = try Descriptor(theirs, O_WRONLY | O_APPEND)
+                        for _ in 0..<count { try file.write([UInt8](repeating: 0x42, count: 99)) }
+                    } catch {
+                        Issue.record("the other mount: \(error)")
+                    }
+                }
+                for _ in 0..<count { try early.write(Array("01234567".utf8)) }
+                other.join()
+                for path in [path, theirs] {
+                    let found = try SystemCall.readFile(path)
+                    #expect(found.count == 1 + count * (8 + 99))
+                    let own = found.filter { $0 != 0x42 }
+                    #expect(own == Array(("a" + String(repeating: "01234567", count: count)).utf8))
+                    // Theirs are whole.
+                    let runs = found.split { $0 != 0x42 }
+                    #expect(runs.allSatisfy { $0.count.isMultiple(of: 99) })
+                }
+                try second.unmount()
+            }
+        }
+
+        /// What was appended on its own host a program finds at once, and of what another mount appends it sees
+        /// the size and the bytes together.
+        @Test func `who reads beside appends finds whole records up to the end`() throws {
+            try withMounts(2) { volume in
+                let paths = volume.paths("log")
+                try SystemCall.writeFile(paths[0], "")
+                let count = 2_000
+                let appended = Locked(-1)
+                let writers = Locked(2)
+                try inParallel(4) { number in
+                    guard number > 1 else {
+                        defer { writers.withLock { $0 -= 1 } }
+                        let file = try Descriptor(paths[number], O_WRONLY | O_APPEND)
+                        for record in 0..<count {
+                            try file.write(Self.fixedRecord(number, record))
+                            if number == 0 { appended.withLock { $0 = record } }
+                        }
+                        return
+                    }
+                    let file = try Descriptor(paths[0], O_RDONLY)
+                    while writers.withLock({ $0 }) > 0 {
+                        let own = appended.withLock { $0 }
+                        let size = Int(try file.status().st_size)
+                        let start = max(0, size - 8_192) / Self.fixedLength * Self.fixedLength
+                        var bytes = try file.read(size - start, at: start)
+                        // The kernel looks at the size when it has found the page, which may be gone by
+                        // then (docs/SEMANTICS.md); the next read finds the one of now.
+                        if bytes.contains(0) { bytes = try file.read(size - start, at: start) }
+                        let found = try Self.fixedRecords(
+                            bytes.prefix(bytes.count / Self.fixedLength * Self.fixedLength))
+                        guard bytes.count >= 8_000 else { continue }
+                        let last = found[0]?.last ?? -1
+                        #expect(
+                            last >= own || start > 0 && found[0] == nil, "own \(own) of \(size)")
+                    }
+                }
+                let all = Array(0..<count)
+                for path in paths {
+                    let found = try Self.fixedRecords(try SystemCall.readFile(path)[...])
+                    #expect(found == [0: all, 1: all])
+                }
+            }
+        }
+
+        private static let fixedLength = 100
+
+        private static func fixedRecord(_ writer: Int, _ number: Int) -> [UInt8] {
+            let text = Array("<\(writer) \(number)>".utf8)
+            return text + [UInt8](repeating: UInt8(ascii: "x"), count: fixedLength - text.count)
+        }
+
+        /// The numbers of each writer's records, in order.
+        private static func fixedRecords(_ bytes: ArraySlice<UInt8>) throws -> [Int: [Int]] {
+            try records(Array(bytes), length: fixedLength)
+        }
+
         @Test(arguments: ["none", "lz4"])
         func `appends and another mount's cuts leave whole records and no gap`(
             _ codec: String
