@@ -174,7 +174,9 @@ public protocol FileSystemOperations: AnyObject, Sendable {
 public protocol KernelNotifier: AnyObject, Sendable {
     /// Drops the attributes of an inode and, unless `range` is `nil`, cached pages in it.
     func invalidateInode(_ inode: InodeID, range: Range<UInt64>?)
-    /// The file reaches at least to `end`, and this is the last byte of that; its other pages stay as they are.
+    /// The same without ever waiting, for what a request has to say once.
+    func invalidateInodeOfRequest(_ inode: InodeID, range: Range<UInt64>)
+    /// Of a request, too: the file reaches at least to `end`, and this is the last byte of that; its other pages stay as they are.
     func extend(_ inode: InodeID, to end: UInt64, lastByte: UInt8)
     /// Drops the entry (also a negative one).
     func invalidateEntry(parent: InodeID, name: [UInt8])
@@ -202,6 +204,9 @@ extension FileSystemOperations {
 }
 
 extension KernelNotifier {
+    public func invalidateInodeOfRequest(_ inode: InodeID, range: Range<UInt64>) {
+        invalidateInode(inode, range: range)
+    }
     public func extend(_ inode: InodeID, to end: UInt64, lastByte: UInt8) {}
     public func invalidateAllEntries() -> Bool { false }
     public var canInvalidateAllEntries: Bool { false }

@@ -27,7 +27,7 @@ struct InvalidationQueue {
     private enum Slot {
         case inode(InodeID)
         case entry(EntryKey)
-        case end(InodeID)
+        case end(InodeID, number: UInt64, end: UInt64, lastByte: UInt8)
         case allEntries
         case marker(UInt64)
     }
@@ -40,8 +40,9 @@ struct InvalidationQueue {
     private var head = 0
     /// The pages of each waiting inode; an empty range means attributes alone.
     private var inodes: [InodeID: Range<UInt64>] = [:]
-    /// The furthest end that was told of each waiting inode.
-    private var ends: [InodeID: (end: UInt64, lastByte: UInt8)] = [:]
+    /// Which end of each inode is still to be told: not one that a later one or a drop of pages came behind.
+    private var ends: [InodeID: UInt64] = [:]
+    private var lastEnd: UInt64 = 0
     private var entries: Set<EntryKey> = []
     private var isAllEntriesWaiting = false
 
@@ -51,29 +52,28 @@ struct InvalidationQueue {
 
     var count: Int { order.count - head }
 
-    /// Whether it was taken in; otherwise wait until something left.
-    mutating func add(inode: InodeID, pages: Range<UInt64>) -> Bool {
+    /// Whether it was taken in; otherwise wait until something left. `isOfRequest`: it is taken in also when there
+    /// is no room, for a request that must not wait for that; there are only so many of them.
+    mutating func add(
+        inode: InodeID, pages: Range<UInt64>, isOfRequest: Bool = false
+    ) -> Bool {
+        ends[inode] = nil
         if let waiting = inodes[inode] {
             inodes[inode] = Self.covering(waiting, pages)
             return true
         }
-        guard makeRoom() else { return false }
+        guard makeRoom() || isOfRequest else { return false }
         inodes[inode] = pages
         order.append(.inode(inode))
         return true
     }
 
-    /// Whether it was taken in; otherwise wait until something left. Comes behind pages of the inode that were
-    /// added before.
-    mutating func add(inode: InodeID, end: UInt64, lastByte: UInt8) -> Bool {
-        if let waiting = ends[inode] {
-            if end > waiting.end { ends[inode] = (end, lastByte) }
-            return true
-        }
-        guard makeRoom() else { return false }
-        ends[inode] = (end, lastByte)
-        order.append(.end(inode))
-        return true
+    /// Comes behind what was added before. Not told any more when pages of the inode are to be dropped behind
+    /// it: then neither its byte nor the size need be those of now. Not bounded: one for each request.
+    mutating func add(inode: InodeID, end: UInt64, lastByte: UInt8) {
+        lastEnd &+= 1
+        ends[inode] = lastEnd
+        order.append(.end(inode, number: lastEnd, end: end, lastByte: lastByte))
     }
 
     /// Whether it was taken in; otherwise wait until something left.
@@ -122,9 +122,10 @@ struct InvalidationQueue {
         case .entry(let key):
             entries.remove(key)
             return .entry(parent: key.parent, name: key.name)
-        case .end(let inode):
-            guard let told = ends.removeValue(forKey: inode) else { return .attributes(inode) }
-            return .end(inode, end: told.end, lastByte: told.lastByte)
+        case .end(let inode, let number, let end, let lastByte):
+            guard ends[inode] == number else { return .attributes(inode) }
+            ends[inode] = nil
+            return .end(inode, end: end, lastByte: lastByte)
         case .allEntries:
             isAllEntriesWaiting = false
             return .allEntries

@@ -35,8 +35,15 @@ final class QueuedNotifier: KernelNotifier {
         lane(of: inode).add { $0.add(inode: inode, pages: range ?? 0..<0) }
     }
 
+    func invalidateInodeOfRequest(_ inode: InodeID, range: Range<UInt64>) {
+        lane(of: inode).add { $0.add(inode: inode, pages: range, isOfRequest: true) }
+    }
+
     func extend(_ inode: InodeID, to end: UInt64, lastByte: UInt8) {
-        lane(of: inode).add { $0.add(inode: inode, end: end, lastByte: lastByte) }
+        lane(of: inode).add { queue in
+            queue.add(inode: inode, end: end, lastByte: lastByte)
+            return true
+        }
     }
 
     func invalidateEntry(parent: InodeID, name: [UInt8]) {

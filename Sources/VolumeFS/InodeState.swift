@@ -184,7 +184,7 @@ extension InodeState.Facts {
         guard sizeIsNews else { return }
         sizeIsNews = false
         kernelMayHoldEnd = true
-        if openCount > 0 { noteDrop(0..<UInt64(Int64.max), isByKernel: true) }
+        noteDrop(0..<UInt64(Int64.max), isByKernel: true)
     }
 
     /// The kernel holds the pages up to `end` from now on.

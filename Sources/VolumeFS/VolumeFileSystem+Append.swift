@@ -25,8 +25,7 @@ extension VolumeFileSystem {
         let append = try store.whileAlone { isAlone throws(Errno) -> Append in
             try stripes.withExclusive(state.id) { () throws(Errno) -> Append in
                 var append = state.withFacts { facts in
-                    defer { facts.kernelMayHoldEnd = !isDirect }
-                    return Append(
+                    Append(
                         believedEnd: believedEnd.bytes, oldEnd: facts.record.size,
                         mayBeHeld: isDirect && facts.kernelMayHoldEnd)
                 }
@@ -43,6 +42,7 @@ extension VolumeFileSystem {
                     append.count = payload.count
                 }
                 append.lastByte = append.count > 0 ? payload[append.count - 1] : nil
+                state.withFacts { $0.kernelMayHoldEnd = !isDirect }
                 return append
             }
         }

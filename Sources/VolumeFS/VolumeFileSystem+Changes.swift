@@ -112,7 +112,9 @@ extension VolumeFileSystem {
     /// word of the change may come later.
     func dropOldEnd(of state: InodeState, from end: OldEnd) {
         let first = blockSize.block(containing: FileOffset(end.size)).rawValue
-        cache.invalidate(state.record.data, blocks: first..<UInt64.max)
+        let record = state.record
+        let last = max(record.allocatedBlocks, blockSize.blockCount(forSize: record.size))
+        cache.invalidate(record.data, blocks: first..<max(first + 1, last))
         state.withFacts { $0.oldEnd.settle(end) }
     }
 
@@ -124,11 +126,19 @@ extension VolumeFileSystem {
         else { return }
         let inode = file.state.id
         let first = min(append.start, append.believedEnd, append.oldEnd)
-        dropPages(of: inode, first & ~(PageDoubt.pageBytes - 1)..<UInt64(Int64.max))
+        let range = first & ~(PageDoubt.pageBytes - 1)..<UInt64(Int64.max)
+        file.state.withFacts { $0.noteDrop(range) }
+        notifier.invalidateInodeOfRequest(inode, range: range)
+        file.state.withFacts { $0.noteDropTold() }
         if append.start > append.believedEnd, let byte = append.lastByte {
             notifier.extend(inode, to: append.end, lastByte: byte)
+            // A page that begins with that byte is complete by it.
+            if append.end % PageDoubt.pageBytes == 1 {
+                file.state.withFacts { $0.kernelMayHoldEnd = true }
+            }
         }
-        if notifier.hasRoom(for: inode) { awaitDrop(of: inode, notifier) }
+        // What passes through pages holds one until it is answered.
+        if file.isDirect, notifier.hasRoom(for: inode) { awaitDrop(of: inode, notifier) }
     }
 
     /// Another mount took the last name of an inode that a program here has open: this session claims

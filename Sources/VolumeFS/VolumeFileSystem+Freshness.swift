@@ -35,18 +35,18 @@ extension VolumeFileSystem {
     private func fetchProof(of state: InodeState) throws(Errno) -> UInt32? {
         // What this mount changes may come between a fetch and its answer.
         for _ in 1...2 {
-            let (proof, isAbsorbed) = try fetchProofOnce(of: state)
+            let (proof, isAbsorbed) = try fetchProofOnce(of: state, isLast: false)
             if isAbsorbed { return proof }
         }
         // What it stores and cuts waits meanwhile. Should a name or an attribute have changed again, then
         // what is known stands, and is fetched when it is next asked for.
         return try flushStripes.withExclusive(state.id) { () throws(Errno) in
-            try fetchProofOnce(of: state).linkCount
+            try fetchProofOnce(of: state, isLast: true).linkCount
         }
     }
 
     private func fetchProofOnce(
-        of state: InodeState
+        of state: InodeState, isLast: Bool
     ) throws(Errno) -> (linkCount: UInt32?, isAbsorbed: Bool) {
         let generation = generations.current(state.id)
         let (commits, fetches) = state.withFacts { ($0.commits, $0.fetches) }
@@ -61,10 +61,14 @@ extension VolumeFileSystem {
             return (nil, true)
         }
         let (isAbsorbed, isStale, oldEnd) = state.withFacts { facts in
-            if facts.fetches != fetches, !facts.holds(record) {
-                // Another thread's fetch may be newer than this one. It is when it proves as much.
-                let isProved = facts.isFresh && facts.provedChange ?? 0 >= dated.change
-                return (isProved, facts.kernelAttributesAreStale, facts.oldEnd.pending)
+            // Another thread's fetch may be newer than this one; it serves as well when it proves as much.
+            if facts.fetches != fetches, facts.provedChange ?? 0 >= dated.change,
+                !facts.holds(record)
+            {
+                let isProved = facts.isFresh
+                if isProved || !isLast {
+                    return (isProved, facts.kernelAttributesAreStale, facts.oldEnd.pending)
+                }
             }
             guard facts.absorb(record, askedAt: commits) else {
                 return (false, facts.kernelAttributesAreStale, facts.oldEnd.pending)

@@ -120,8 +120,8 @@ extension VolumeFileSystem {
 
     /// False when another thread's change has come between, unless this is the `isLast`.
     private func refreshOnce(_ state: InodeState, isLast: Bool) throws(Errno) -> Bool {
-        let (isKnown, oldEnd, commits) = state.withFacts {
-            ($0.isFresh || $0.isRemoved, $0.oldEnd.pending, $0.commits)
+        let (isKnown, oldEnd, commits, fetches) = state.withFacts {
+            ($0.isFresh || $0.isRemoved, $0.oldEnd.pending, $0.commits, $0.fetches)
         }
         if isKnown {
             if let oldEnd { dropOldEnd(of: state, from: oldEnd) }
@@ -147,6 +147,9 @@ extension VolumeFileSystem {
             guard isCurrent || isLast else { return (false, facts.oldEnd.pending) }
             // What another thread has fetched meanwhile may be newer than this.
             if facts.isFresh { return (true, facts.oldEnd.pending) }
+            if facts.fetches != fetches, !facts.holds(record) {
+                return (isLast, facts.oldEnd.pending)
+            }
             if facts.absorb(record, askedAt: commits) {
                 facts.isFresh = isCurrent && store.hearsChanges
             }

@@ -46,16 +46,18 @@ extension VolumeFileSystem {
     /// Counts one open and makes its handle.
     func opened(_ state: InodeState, options: OpenOptions) -> OpenAnswer {
         let isAlone = store.isAlone
-        let (pagesAreValid, record) = state.withFacts { facts in
+        let keepsCache = state.withFacts { facts in
             facts.openCount += 1
             // From now on the kernel caches pages; whatever makes them wrong clears this.
             defer { facts.kernelPagesAreValid = true }
-            if !facts.kernelPagesAreValid, !isAlone, facts.openCount > 1 {
-                // The kernel drops all pages when it has the answer, and other programs may be writing.
-                facts.noteDrop(0..<UInt64(Int64.max))
-                facts.noteDropTold()
+            let keepsCache =
+                facts.kernelPagesAreValid
+                && !(options.contains(.read) && awaitsAccess(facts.record))
+            // Other programs may be writing when the kernel drops all pages.
+            if !keepsCache, facts.openCount > 1 {
+                facts.noteDrop(0..<UInt64(Int64.max), isByKernel: true)
             }
-            return (facts.kernelPagesAreValid, facts.record)
+            return keepsCache
         }
         // See VolumeFileSystem+Append.swift.
         let isDirect = options.contains(.append) && !isAlone
@@ -63,8 +65,7 @@ extension VolumeFileSystem {
             OpenFile(state: state, options: options, isDirect: isDirect), hint: state.id)
         var answer = OpenAnswer(handle: handle)
         answer.direct = isDirect
-        answer.keepsCache =
-            pagesAreValid && !(options.contains(.read) && awaitsAccess(record))
+        answer.keepsCache = keepsCache
         // A close gives up the record locks of its process, whatever the file is open for (fcntl(2)).
         answer.skipsFlush = !options.contains(.write) && !servesLocks
         return answer

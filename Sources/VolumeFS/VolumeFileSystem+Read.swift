@@ -46,8 +46,8 @@ extension VolumeFileSystem {
         parts: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>
     ) throws(Errno) -> Int {
         let (data, size, oldEnd) = file.state.withFacts { facts in
-            facts.noteKernelPages(to: offset.bytes + UInt64(count))
-            if !file.options.contains(.direct) {
+            if !file.options.contains(.direct), !file.isDirect {
+                facts.noteKernelPages(to: offset.bytes + UInt64(count))
                 facts.pageDoubt?.noteRead(offset.bytes..<offset.bytes + UInt64(count))
             }
             return (facts.record.data, facts.record.size, facts.oldEnd.pending)

@@ -26,8 +26,11 @@ import Testing
         func add(entryOf parent: InodeID, name: [UInt8]) -> Bool {
             value.add(entryOf: parent, name: name)
         }
-        func add(inode: InodeID, end: UInt64) -> Bool {
+        func add(inode: InodeID, end: UInt64) {
             value.add(inode: inode, end: end, lastByte: UInt8(truncatingIfNeeded: end))
+        }
+        func addOfRequest(inode: InodeID, pages: Range<UInt64>) -> Bool {
+            value.add(inode: inode, pages: pages, isOfRequest: true)
         }
         func addAllEntries() -> Bool { value.addAllEntries() }
         func next() -> InvalidationQueue.Notification? { value.next() }
@@ -61,20 +64,21 @@ import Testing
         #expect(drained(queue) == [.pages(Self.a, 4..<9), .entry(parent: Self.b, name: [1])])
     }
 
-    @Test func `of ends the furthest is told, behind the pages that were there before`() {
-        let queue = Queue(capacity: 4)
+    @Test func `an end is told behind the pages before it, and not when others come behind it`() {
+        let queue = Queue(capacity: 1)
         #expect(queue.add(inode: Self.a, pages: 0..<9))
-        #expect(queue.add(inode: Self.a, end: 7))
-        #expect(queue.add(inode: Self.a, end: 12))
-        #expect(queue.add(inode: Self.a, end: 9))
-        #expect(queue.add(inode: Self.b, end: 3))
+        queue.add(inode: Self.a, end: 12)
+        queue.add(inode: Self.a, end: 7)
+        queue.add(inode: Self.b, end: 3)
         #expect(
             drained(queue) == [
-                .pages(Self.a, 0..<9), .end(Self.a, end: 12, lastByte: 12),
+                .pages(Self.a, 0..<9), .attributes(Self.a), .end(Self.a, end: 7, lastByte: 7),
                 .end(Self.b, end: 3, lastByte: 3),
             ])
-        #expect(queue.add(inode: Self.a, end: 1))
-        #expect(drained(queue) == [.end(Self.a, end: 1, lastByte: 1)])
+        queue.add(inode: Self.a, end: 5)
+        #expect(!queue.add(inode: Self.a, pages: 4..<6))
+        #expect(queue.addOfRequest(inode: Self.a, pages: 4..<6))
+        #expect(drained(queue) == [.attributes(Self.a), .pages(Self.a, 4..<6)])
     }
 
     @Test func `what was taken can be added again`() {

@@ -43,4 +43,37 @@ import Testing
             #expect(older?.contains(block * 1_000_000) == true)
         }
     }
+
+    @Test func `a drop that the kernel may make by itself leaves in doubt what was read before`() {
+        var doubt = PageDoubt()
+        doubt.noteDrop(0..<8_192)
+        doubt.noteTold()
+        #expect(doubt.isIdle)
+        doubt.noteRead(0..<8_192)
+        doubt.noteDropByKernel(0..<UInt64.max)
+        #expect(!doubt.isIdle, "it may still come")
+        doubt.noteRead(8_192..<12_288)
+        #expect(doubt.take(0..<12_288) == 0..<12_288)
+    }
+}
+
+@Suite struct OldEndTests {
+    @Test func `the lowest end holds until all that was noted is acted upon`() {
+        var notes = OldEnd.Notes()
+        #expect(notes.pending == nil)
+        notes.note(100)
+        let first = notes.pending
+        #expect(first?.size == 100)
+        notes.note(300)
+        #expect(notes.pending?.size == 100)
+        // Whoever acted upon the first did so before the file grew again.
+        if let first { notes.settle(first) }
+        let second = notes.pending
+        #expect(second?.size == 100)
+        if let second { notes.settle(second) }
+        #expect(notes.pending == nil)
+        notes.note(100)
+        if let first { notes.settle(first) }
+        #expect(notes.pending?.size == 100, "the same size, noted later")
+    }
 }
