@@ -242,11 +242,10 @@ public final class FuseServer: @unchecked Sendable {
         }
     }
 
-    /// A ring's thread has ended before the mount, with requests that nobody will answer: aborts the
-    /// connection, so that programs get an error instead of waiting for ever.
+    /// A ring's thread has ended before the mount. Where no request came over rings yet the kernel goes on
+    /// with the device, otherwise with the other rings.
     func ringFailed(_ error: Errno) {
         logger.error("a ring of io_uring failed: \(error)")
-        connectionFailed(error)
     }
 
     /// The kernel took the INIT answer: the mount answers.
