@@ -176,7 +176,8 @@ public protocol KernelNotifier: AnyObject, Sendable {
     func invalidateInode(_ inode: InodeID, range: Range<UInt64>?)
     /// The same without ever waiting, for what a request has to say once.
     func invalidateInodeOfRequest(_ inode: InodeID, range: Range<UInt64>)
-    /// Of a request, too: the file reaches at least to `end`, and this is the last byte of that; its other pages stay as they are.
+    /// Of a request, too: the file reaches at least to `end`, and this is the last byte of that; its other
+    /// pages stay as they are.
     func extend(_ inode: InodeID, to end: UInt64, lastByte: UInt8)
     /// Drops the entry (also a negative one).
     func invalidateEntry(parent: InodeID, name: [UInt8])

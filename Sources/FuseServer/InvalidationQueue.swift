@@ -52,8 +52,8 @@ struct InvalidationQueue {
 
     var count: Int { order.count - head }
 
-    /// Whether it was taken in; otherwise wait until something left. `isOfRequest`: it is taken in also when there
-    /// is no room, for a request that must not wait for that; there are only so many of them.
+    /// Whether it was taken in; otherwise wait until something left. `isOfRequest`: it is taken in also when
+    /// there is no room, for a request that must not wait for that; there are only so many of them.
     mutating func add(
         inode: InodeID, pages: Range<UInt64>, isOfRequest: Bool = false
     ) -> Bool {

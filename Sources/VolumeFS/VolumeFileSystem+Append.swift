@@ -47,6 +47,7 @@ extension VolumeFileSystem {
             }
         }
         tellOfAppend(file, append)
+        if !isDirect { dropOlderPages(of: state, behind: append.start..<append.end) }
         return append.count
     }
 

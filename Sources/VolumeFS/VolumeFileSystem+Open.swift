@@ -46,19 +46,22 @@ extension VolumeFileSystem {
     /// Counts one open and makes its handle.
     func opened(_ state: InodeState, options: OpenOptions) -> OpenAnswer {
         let isAlone = store.isAlone
-        let keepsCache = state.withFacts { facts in
+        // Whether it is read is seen when the kernel has to ask for the pages. But what a write under way was
+        // copied into stays, and the open counts as the access.
+        let (keepsCache, isAccess) = state.withFacts { facts in
             facts.openCount += 1
             // From now on the kernel caches pages; whatever makes them wrong clears this.
             defer { facts.kernelPagesAreValid = true }
-            let keepsCache =
-                facts.kernelPagesAreValid
-                && !(options.contains(.read) && awaitsAccess(facts.record))
+            let awaitsAccess = options.contains(.read) && awaitsAccess(facts.record)
+            let isWritten = facts.pending.modificationTime != nil
+            let keepsCache = facts.kernelPagesAreValid && (!awaitsAccess || isWritten)
             // Other programs may be writing when the kernel drops all pages.
             if !keepsCache, facts.openCount > 1 {
                 facts.noteDrop(0..<UInt64(Int64.max), isByKernel: true)
             }
-            return keepsCache
+            return (keepsCache, keepsCache && awaitsAccess)
         }
+        if isAccess { noteAccess(state) }
         // See VolumeFileSystem+Append.swift.
         let isDirect = options.contains(.append) && !isAlone
         let handle = files.insert(

@@ -38,8 +38,8 @@ extension VolumeFileSystem {
         return written
     }
 
-    /// Copies the payload into the cache; `isDirect`: the kernel has no page of it. The caller holds the inode's
-    /// stripe exclusively.
+    /// Copies the payload into the cache; `isDirect`: the kernel has no page of it. The caller holds the
+    /// inode's stripe exclusively.
     func write(
         _ payload: UnsafeRawBufferPointer, to state: InodeState, at offset: FileOffset,
         clearing: PrivilegeClearing, isDirect: Bool = false
