@@ -108,7 +108,13 @@ final class Mount: @unchecked Sendable {
     func unmount() throws {
         if case .plain = store { return }
         let serving = daemon
-        let run = try Program.run(["umount", path])
+        var run = try Program.run(["umount", path])
+        // A process that a test's programs have started (rsync's, for one) can end a moment after them.
+        _ = try Polling.wait(limitSeconds: 5) {
+            if run.isSuccess || !run.errors.contains("in use") { return true }
+            run = try Program.run(["umount", path])
+            return run.isSuccess
+        }
         guard run.isSuccess else { throw Failure(description: "\(run)\n\(log())") }
         guard !Self.isMountPoint(path) else {
             throw Failure(description: "\(run)\nreturned 0, and \(path) is still mounted")
