@@ -54,7 +54,7 @@ final class InodeState: Sendable {
         var isRemoved = false
         /// The pages that the kernel caches are still right.
         var kernelPagesAreValid = false
-        /// What the kernel dropped of its pages and read again; `nil` unless other mounts change the file.
+        /// What the kernel dropped of its pages and read again; `nil` while it drops none beside a writer.
         var pageDoubt: PageDoubt?
         /// The attributes that the kernel caches may be older than what is known here.
         var kernelAttributesAreStale = false
